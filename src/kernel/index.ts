@@ -1,0 +1,6 @@
+// The kernel: what every room may use. No I/O.
+export { Fault, toFault, type FaultOptions } from './fault.ts';
+export { FAULTS, type FaultCode, type FaultEntry } from './fault-catalog.ts';
+export { systemClock, type Clock, type Timer } from './clock.ts';
+export { Secret, equalSecret } from './secret.ts';
+export { newRequestId } from './ids.ts';

@@ -1,0 +1,113 @@
+// What serving needs from the rooms beside it. `workers` and `store` implement these; `app` plugs them in.
+import type { Fault } from '../kernel/index.ts';
+import type { Header, Operation, InputPart, Reply } from './inference.ts';
+
+export type Runtime = 'python' | 'onnx' | 'node';
+
+/** A model that has been admitted: unpacked, read-only, known by digest. */
+export interface AdmittedModel {
+  /** The reference exactly as it was given. */
+  readonly url: string;
+  /** Lower-case hex sha256 of the archive (of the sorted file list for a directory). */
+  readonly digest: string;
+  /** Absolute path of the unpacked files. */
+  readonly dir: string;
+  readonly manifest: Readonly<Record<string, unknown>> | null;
+  /** From the manifest; undefined where it names none. */
+  readonly modelName: string | undefined;
+  /** `1.0` where the manifest names none. */
+  readonly modelVersion: string;
+  readonly runtime: Runtime;
+  /** The runtime word as the manifest spells it (`python`, `python3`, `onnx`, `node`), for describe. */
+  readonly runtimeLabel: string;
+  readonly handler: string | undefined;
+  /** Names of every file in the unpacked archive, relative, `/`-separated. */
+  readonly files: readonly string[];
+  /** Parsed model-config.yaml; null without one. */
+  readonly config: Readonly<Record<string, unknown>> | null;
+  /** Findings worth showing the operator. */
+  readonly warnings: readonly string[];
+}
+
+/** Resolves, fetches, vets and unpacks. Everything it gives out stays on disk until released. */
+export interface ModelStore {
+  /** Throws Faults: `bad_request`, `model_not_found`, `source_not_allowed`, `download_failed`, `archive_refused`, `invalid_model`, … */
+  admit(url: string, signal: AbortSignal): Promise<AdmittedModel>;
+  /** Gives the unpacked files back; the last release removes them. */
+  release(model: AdmittedModel): Promise<void>;
+  /** File and directory names that `load_models=all` means (surface spec 7.5). */
+  listAll(): Promise<readonly string[]>;
+}
+
+/** Everything one worker process needs to know. Data only, so that it could cross a process boundary. */
+export interface WorkerSpec {
+  /** TorchServe's worker id: a number counting up from 9000, as text. */
+  readonly workerId: string;
+  readonly runtime: Runtime;
+  /** Interpreter for `python`, by path or name. */
+  readonly interpreter: string | undefined;
+  readonly dir: string;
+  readonly threads: number;
+  readonly gpuId: number | null;
+  readonly startupTimeoutMs: number;
+  readonly responseTimeoutMs: number;
+  readonly maxResponseBytes: number;
+  /** The `load.model` object of docs/worker-protocol.md. */
+  readonly load: Readonly<Record<string, unknown>>;
+}
+
+export interface BatchItem {
+  readonly requestId: string;
+  readonly headers: readonly Header[];
+  readonly parts: readonly InputPart[];
+  readonly isCached?: boolean;
+  readonly sequenceId?: string;
+}
+
+/** Why a worker process ended. Shown by describe and in the log. */
+export type DeathCause =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'exit'; readonly exitCode: number }
+  | { readonly kind: 'signal'; readonly signal: string }
+  | { readonly kind: 'out_of_memory' }
+  | { readonly kind: 'startup_timeout'; readonly afterMs: number }
+  | { readonly kind: 'response_timeout'; readonly afterMs: number }
+  | { readonly kind: 'load_failed'; readonly isOutOfMemory: boolean; readonly message: string }
+  | { readonly kind: 'protocol'; readonly offence: string }
+  | { readonly kind: 'oversize_response'; readonly bytes: number }
+  | { readonly kind: 'spawn_failed'; readonly message: string };
+
+/** What a worker process tells the lane that owns it. Called synchronously as frames arrive. */
+export interface WorkerEvents {
+  onStarted(pid: number): void;
+  onLoaded(metadata: { readonly inputs?: unknown; readonly outputs?: unknown }): void;
+  /** An intermediate piece of one item's streamed answer. */
+  onPiece(batchId: number, index: number, reply: Reply): void;
+  /** Every item's last word for this batch: a reply (with `more` when the job stays), or its own fault. */
+  onDone(batchId: number, results: readonly (BatchResult | Fault)[]): void;
+  /** The batch failed as a whole. */
+  onBatchFault(batchId: number, fault: Fault): void;
+  onMetrics(samples: readonly unknown[]): void;
+  /** The process is gone, with everything it had in hand. Called exactly once. */
+  onExit(cause: DeathCause): void;
+}
+
+export interface BatchResult {
+  readonly reply: Reply;
+  readonly more: boolean;
+}
+
+/** The server's end of one worker process. */
+export interface WorkerHandle {
+  readonly pid: number | undefined;
+  run(batchId: number, operation: Operation, items: readonly BatchItem[]): void;
+  cancel(batchId: number, indices: readonly number[]): void;
+  /** Asks politely, kills the process group after `graceMs`; resolves when the process is gone. */
+  stop(graceMs: number): Promise<void>;
+  /** Ends the process group now; `onExit` reports `cause`. */
+  kill(cause: DeathCause): void;
+}
+
+export interface WorkerLauncher {
+  launch(spec: WorkerSpec, events: WorkerEvents): WorkerHandle;
+}
