@@ -4,3 +4,4 @@ export { FAULTS, type FaultCode, type FaultEntry } from './fault-catalog.ts';
 export { systemClock, type Clock, type Timer } from './clock.ts';
 export { Secret, equalSecret } from './secret.ts';
 export { newRequestId } from './ids.ts';
+export { Channel } from './channel.ts';

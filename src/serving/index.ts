@@ -20,3 +20,14 @@ export type {
   WorkerLauncher,
   WorkerSpec,
 } from './ports.ts';
+export {
+  Announcements,
+  type AccessEvent,
+  type AuditEvent,
+  type BatchEvent,
+  type HandlerMetricsEvent,
+  type InferenceEvent,
+  type ModelEvent,
+  type NoticeEvent,
+  type WorkerEvent,
+} from './announcements.ts';
