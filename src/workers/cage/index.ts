@@ -1,0 +1,3 @@
+// The cage: every worker process starts through it.
+export type { Cage, CageOptions, CagePlan, CagedCommand, WrapRequest } from './contract.ts';
+export { spawnCaged } from './spawn.ts';

@@ -1,0 +1,52 @@
+// Starts a caged command: descriptor 3 is the frame socket, nothing else of this process reaches the child.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import type { CagedCommand } from './contract.ts';
+
+/**
+ * stdin is empty, stdout and stderr are pipes, `stdio[3]` is the duplex frame socket. The child leads its own process
+ * group, so `process.kill(-child.pid, 'SIGKILL')` reaches its descendants.
+ * Call it on the main thread only: "die with the parent" means the thread that called spawn.
+ */
+export function spawnCaged(command: CagedCommand): ChildProcess {
+  const nothing = openSync('/dev/null', 'r');
+  try {
+    const stdio: ('ignore' | 'pipe' | number)[] = ['ignore', 'pipe', 'pipe', 'pipe', ...command.extraFds];
+    for (const fd of inheritableFds()) {
+      if (fd < stdio.length) continue;
+      while (stdio.length < fd) stdio.push('ignore');
+      stdio[fd] = nothing;
+    }
+    return spawn(command.file, command.args, {
+      stdio,
+      env: { ...command.env },
+      cwd: command.cwd,
+      detached: true,
+      ...(command.uid === undefined ? {} : { uid: command.uid }),
+      ...(command.gid === undefined ? {} : { gid: command.gid }),
+    });
+  } finally {
+    closeSync(nothing);
+  }
+}
+
+const O_CLOEXEC = 0o2000000;
+
+/** Descriptors that this process itself inherited and that Node would hand on: they are covered with /dev/null. */
+function inheritableFds(): number[] {
+  const found: number[] = [];
+  for (const name of readdirSync('/proc/self/fd')) {
+    const flags = /^flags:\s+(\d+)$/m.exec(fdinfo(name))?.[1];
+    if (flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0) found.push(Number(name));
+  }
+  return found.toSorted((a, b) => a - b);
+}
+
+/** Empty for the descriptor that listed the folder: it is closed by now. */
+function fdinfo(name: string): string {
+  try {
+    return readFileSync(`/proc/self/fdinfo/${name}`, 'latin1');
+  } catch {
+    return '';
+  }
+}
