@@ -31,3 +31,5 @@ export {
   type NoticeEvent,
   type WorkerEvent,
 } from './announcements.ts';
+export type { MetricsExposition } from './metrics-port.ts';
+export type { TokenRotation } from './token-port.ts';

@@ -1,0 +1,1 @@
+export { createKeyFile, type KeyFile, type KeyFileOptions } from './key-file.ts';
