@@ -1,0 +1,64 @@
+// `npm test`: the checks, the Python suite, then every Node test in one process. The last line is the sum of all three.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type CheckSummary, runChecks } from './check.ts';
+import { ensurePythonEnv } from './python-env.ts';
+import { ROOT, runCommand } from './run-command.ts';
+
+/** One test may start a server and workers on a loaded two-core machine. */
+const TEST_TIMEOUT_MS = 120_000;
+
+const selection = process.argv.slice(2);
+const checks = await runChecks({ withArchitecture: false });
+const python = await preparePython();
+const suites = [checks, await runPythonTests(python), await runNodeTests(python)];
+const passed = suites.reduce((sum, suite) => sum + suite.passed, 0);
+const failed = suites.reduce((sum, suite) => sum + suite.failed, 0);
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+async function preparePython(): Promise<string> {
+  try {
+    return await ensurePythonEnv();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exit(1);
+  }
+}
+
+async function runPythonTests(interpreter: string): Promise<CheckSummary> {
+  if (!existsSync(join(ROOT, 'python', 'tests'))) return { passed: 0, failed: 0 };
+  heading('Python tests');
+  const args = ['-m', 'unittest', 'discover', '-s', 'python/tests', '-t', 'python'];
+  const env = { ...process.env, PYTHONPATH: join(ROOT, 'python'), PYTHONDONTWRITEBYTECODE: '1' };
+  const { exitCode, output } = await runCommand(interpreter, args, { env, isLive: true });
+  const count = Number(/^Ran (\d+) tests?/m.exec(output)?.[1] ?? 0);
+  const summary = /^FAILED \((.*)\)$/m.exec(output)?.[1] ?? '';
+  const named = (word: string): number => Number(new RegExp(`\\b${word}=(\\d+)`).exec(summary)?.[1] ?? 0);
+  const failed = named('failures') + named('errors') + named('unexpected successes');
+  // A suite that died before it could count has failed once. No tests at all is exit code 5.
+  if (exitCode !== 0 && failed === 0 && exitCode !== 5) return { passed: count, failed: 1 };
+  return { passed: Math.max(0, count - failed), failed };
+}
+
+async function runNodeTests(interpreter: string): Promise<CheckSummary> {
+  heading('Node tests');
+  const files = selection.length > 0 ? selection : ['src/**/*.test.ts', 'test/**/*.test.ts'];
+  const args = [
+    '--test',
+    '--test-isolation=none',
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    '--test-force-exit',
+    '--test-reporter=spec',
+    ...files,
+  ];
+  const env = { ...process.env, DAVY_PYTHON: interpreter };
+  const { exitCode, output } = await runCommand(process.execPath, args, { env, isLive: true });
+  const counted = (word: string): number => Number(new RegExp(`^\\S*ℹ ${word} (\\d+)`, 'm').exec(output)?.[1] ?? 0);
+  const failed = counted('fail') + counted('cancelled');
+  return { passed: counted('pass'), failed: exitCode !== 0 && failed === 0 ? 1 : failed };
+}
+
+function heading(text: string): void {
+  process.stdout.write(`\n${text}\n`);
+}
