@@ -33,3 +33,9 @@ export {
 } from './announcements.ts';
 export type { MetricsExposition } from './metrics-port.ts';
 export type { TokenRotation } from './token-port.ts';
+export { ControlPlane, type ControlPlaneOptions, type StartupModel } from './control-plane.ts';
+export { describeDeath } from './describe.ts';
+export type { ModelRecord } from './model-record.ts';
+export type { ServingSettings } from './serving-settings.ts';
+export { Shard, type ShardOptions } from './shard.ts';
+export type { LaneKey, LaneSpec, LaneStats, ShardControl, ShardEvent } from './shard-protocol.ts';

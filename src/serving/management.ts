@@ -42,7 +42,7 @@ export interface ManagementPlane {
   register(request: RegisterRequest): Promise<Outcome>;
   scale(request: ScaleRequest): Promise<Outcome>;
   /** `version` may be `'all'`. */
-  describe(modelName: string, version: string | undefined): readonly ModelDescription[];
+  describe(modelName: string, version: string | undefined): Promise<readonly ModelDescription[]>;
   /** Adds `customizedMetadata` from the handler's own describe (surface spec 3.3). `headers` are the client's. */
   describeCustomized(
     modelName: string,

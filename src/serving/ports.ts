@@ -1,5 +1,6 @@
 // What serving needs from the rooms beside it. `workers` and `store` implement these; `app` plugs them in.
 import type { Fault } from '../kernel/index.ts';
+import type { ArchiveWishes } from '../model/index.ts';
 import type { Header, Operation, InputPart, Reply } from './inference.ts';
 
 export type Runtime = 'python' | 'onnx' | 'node';
@@ -23,8 +24,12 @@ export interface AdmittedModel {
   readonly handler: string | undefined;
   /** Names of every file in the unpacked archive, relative, `/`-separated. */
   readonly files: readonly string[];
-  /** Parsed model-config.yaml; null without one. */
+  /** Parsed model-config.yaml for the worker; null without one. */
   readonly config: Readonly<Record<string, unknown>> | null;
+  /** The serving keys of that file that were valid; null without one (surface spec 8.3). */
+  readonly wishes: ArchiveWishes | null;
+  /** The name to register under when neither the request nor the manifest gives one (surface spec 7.5). */
+  readonly fallbackName: string;
   /** Findings worth showing the operator. */
   readonly warnings: readonly string[];
 }

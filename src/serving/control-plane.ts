@@ -1,0 +1,353 @@
+// The use cases of the control plane: register, scale, describe, list, set-default, unregister. They reach the data path
+// only through ShardControl, so nothing here can delay a prediction.
+import { Fault, newRequestId, type Clock } from '../kernel/index.ts';
+import { planServing, type CallerWishes } from '../model/index.ts';
+import type { Announcements } from './announcements.ts';
+import { Catalog } from './catalog.ts';
+import { describeModel, type DescribeFacts } from './describe.ts';
+import { GpuAllocator } from './gpu-allocator.ts';
+import { Fleet } from './fleet.ts';
+import { identify } from './identify.ts';
+import type {
+  ManagementPlane,
+  ModelDescription,
+  ModelListing,
+  Outcome,
+  RegisterRequest,
+  ScaleRequest,
+} from './management.ts';
+import type { ModelRecord } from './model-record.ts';
+import type { AdmittedModel, ModelStore } from './ports.ts';
+import type { ServingSettings } from './serving-settings.ts';
+import type { LaneSpec, ShardControl, ShardEvent } from './shard-protocol.ts';
+import { threadsPerWorker, workerSpec } from './worker-spec.ts';
+
+export interface ControlPlaneOptions {
+  readonly settings: ServingSettings;
+  readonly store: ModelStore;
+  readonly shard: ShardControl;
+  readonly clock: Clock;
+  readonly announce: Announcements;
+  /** Resident memory of a process in bytes; 0 when unknown. */
+  readonly rssOf: (pid: number) => number;
+}
+
+/** A model of the configuration (`load_models`, or a snapshot): what is loaded before the doors open. */
+export interface StartupModel {
+  readonly url: string;
+  readonly modelName?: string;
+  readonly wishes?: CallerWishes;
+}
+
+/** Of the time allowed for unregistering, the share in which a batch in hand may still finish. */
+const GRACE_SHARE = 0.9;
+const IN_PROGRESS: Outcome = { status: 202, message: 'Processing worker updates...' };
+
+export class ControlPlane implements ManagementPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #catalog = new Catalog();
+  readonly #gpus: GpuAllocator;
+  #nextWorkerId: number;
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options;
+    this.#gpus = new GpuAllocator(options.settings.gpuCount);
+    this.#nextWorkerId = options.settings.initialWorkerId;
+  }
+
+  async register(request: RegisterRequest): Promise<Outcome> {
+    this.#requireModelApi();
+    if (request.url === undefined) throw new Fault('bad_request', 'Parameter url is required.');
+    const record = await this.#admit(request.url, request, {}, false);
+    const { name, version, minWorkers } = record;
+    if (minWorkers === 0) {
+      return {
+        status: 200,
+        message: `Model "${name}" Version: ${version} registered with 0 initial workers. Use scale workers API to add workers for the model.`,
+      };
+    }
+    await this.#resize(record);
+    if (!request.isSynchronous) return IN_PROGRESS;
+    try {
+      await record.fleet.whenReady();
+    } catch (fault) {
+      await this.#remove(record);
+      throw fault;
+    }
+    return { status: 200, message: `Model "${name}" Version: ${version} registered with ${minWorkers} initial workers` };
+  }
+
+  /**
+   * Admits every model first and starts workers only then, so that the CPU budget is shared out over all of them.
+   * A model that cannot be loaded is reported and left out; the others are served.
+   */
+  async loadAtStartup(models: readonly StartupModel[]): Promise<void> {
+    const records: ModelRecord[] = [];
+    for (const { url, modelName, wishes } of models) {
+      try {
+        const request = { url, isSynchronous: false, ...(modelName === undefined ? {} : { modelName }) };
+        records.push(await this.#admit(url, request, wishes ?? {}, true));
+      } catch (error) {
+        this.#options.announce.notice.publish({
+          level: 'error',
+          message: `Failed to load model: ${url}${error instanceof Fault ? ` (${error.message})` : ''}`,
+          cause: error,
+        });
+      }
+    }
+    for (const record of records) await this.#resize(record);
+  }
+
+  async scale(request: ScaleRequest): Promise<Outcome> {
+    const { modelName, version, minWorkers, maxWorkers } = request;
+    const limit = this.#options.settings.maxWorkersPerModel;
+    if (maxWorkers < minWorkers) throw new Fault('bad_request', 'max_worker cannot be less than min_worker.');
+    const record = this.#catalog.find(modelName, version);
+    if (minWorkers < 0) throw new Fault('worker_count_refused', 'min_worker cannot be negative.');
+    if (maxWorkers > limit) {
+      throw new Fault(
+        'bad_request',
+        `max_worker cannot exceed ${limit}, the limit that max_workers_per_model sets in config.properties.`,
+      );
+    }
+    record.minWorkers = minWorkers;
+    record.maxWorkers = maxWorkers;
+    const resized = this.#resize(record);
+    this.#announceModel(record, 'scaled', { minWorkers, maxWorkers });
+    if (!request.isSynchronous) {
+      resized.catch((error: unknown) => this.#reportBackground(error));
+      return IN_PROGRESS;
+    }
+    await resized;
+    await record.fleet.whenReady().catch((fault: unknown) => {
+      throw startFaultInTheWordsOf(request, fault);
+    });
+    const suffix = version === undefined ? '' : `, version: ${version}`;
+    return { status: 200, message: `Workers scaled to ${minWorkers} for model: ${modelName}${suffix}` };
+  }
+
+  async describe(modelName: string, version: string | undefined): Promise<readonly ModelDescription[]> {
+    const records = version === 'all' ? this.#catalog.versionsOf(modelName) : [this.#catalog.find(modelName, version)];
+    return Promise.all(records.map((record) => this.#describeOne(record)));
+  }
+
+  async describeCustomized(
+    modelName: string,
+    version: string | undefined,
+    headers: readonly (readonly [string, string])[],
+  ): Promise<readonly ModelDescription[]> {
+    if (version === 'all') return this.describe(modelName, version);
+    const record = this.#catalog.find(modelName, version);
+    const described = await this.#describeOne(record);
+    const reply = await this.#options.shard.describe(record, newRequestId(), headers);
+    const text = Buffer.concat(reply.body).toString('utf8');
+    return [{ ...described, ...customizedMetadata(text) }];
+  }
+
+  list(limit: number, pageToken: number): ModelListing {
+    return this.#catalog.list(limit, pageToken);
+  }
+
+  async setDefault(modelName: string, version: string): Promise<Outcome> {
+    this.#catalog.setDefault(modelName, version);
+    this.#options.shard.setDefault({ name: modelName, version });
+    this.#announceModel(this.#catalog.find(modelName, version), 'default_changed');
+    return { status: 200, message: `Default version successfully updated for model "${modelName}" to "${version}"` };
+  }
+
+  async unregister(modelName: string, version: string | undefined): Promise<Outcome> {
+    this.#requireModelApi();
+    const record = this.#catalog.find(modelName, version);
+    if (this.#options.settings.unregisterTimeoutSec <= 0 && record.fleet.workers.length > 0) {
+      throw new Fault('worker_stop_timeout', `Timed out while cleaning resources: ${modelName}`);
+    }
+    await this.#remove(record);
+    return { status: 200, message: `Model "${modelName}" unregistered` };
+  }
+
+  hasWorkers(modelName: string): boolean {
+    return this.#catalog.find(modelName, undefined).fleet.workers.length > 0;
+  }
+
+  isHealthy(): boolean {
+    return this.#catalog.defaults.every(({ fleet, minWorkers }) => fleet.healthyCount >= minWorkers);
+  }
+
+  /** Every registered version, for snapshots and for whoever shows the whole state. */
+  get records(): readonly ModelRecord[] {
+    return this.#catalog.all;
+  }
+
+  isDefault(record: ModelRecord): boolean {
+    return this.#catalog.isDefault(record);
+  }
+
+  /** What the data path reports about its workers. */
+  handle(event: ShardEvent): void {
+    this.#recordOf(event)?.fleet.handle(event);
+  }
+
+  /** Stops every worker; a batch in hand may finish within `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    await Promise.all(this.#catalog.all.map((record) => record.fleet.resize(0, 0, graceMs)));
+    await Promise.all(this.#catalog.all.map((record) => this.#options.store.release(record.admitted)));
+  }
+
+  async #admit(
+    url: string,
+    request: RegisterRequest,
+    startupWishes: CallerWishes,
+    isLoadedAtStartup: boolean,
+  ): Promise<ModelRecord> {
+    const admitted = await this.#options.store.admit(url, AbortSignal.timeout(ADMISSION_LIMIT_MS));
+    try {
+      return this.#enrol(admitted, request, startupWishes, isLoadedAtStartup);
+    } catch (error) {
+      await this.#options.store.release(admitted);
+      throw error;
+    }
+  }
+
+  /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
+  #enrol(
+    admitted: AdmittedModel,
+    request: RegisterRequest,
+    startupWishes: CallerWishes,
+    isLoadedAtStartup: boolean,
+  ): ModelRecord {
+    const { settings, shard, clock, announce } = this.#options;
+    const identity = identify(admitted, request, settings.defaultHandler);
+    const { name, version } = identity;
+    const plan = planServing(
+      admitted.wishes,
+      { ...startupWishes, ...callerWishes(request) },
+      settings.modelsJson(name, version),
+      isLoadedAtStartup ? { ...settings, initialWorkers: settings.startupWorkers } : settings,
+    );
+    const fleet = new Fleet({
+      key: { name, version },
+      maxRetryMs: plan.maxRetryTimeoutSec * 1000,
+      shard,
+      clock,
+      announce,
+      nextWorkerId: () => String(this.#nextWorkerId++),
+      assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
+      specFor: (workerId, gpuId) =>
+        workerSpec({ ...identity, admitted, plan, workerId, gpuId, threads: this.#threads() }, settings),
+    });
+    const { minWorkers, maxWorkers } = plan;
+    const record = { ...identity, admitted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
+    this.#catalog.add(record);
+    shard.openLane(laneSpec(record, settings), this.#catalog.isDefault(record));
+    this.#announceModel(record, 'registered', { digest: admitted.digest, url: admitted.url });
+    return record;
+  }
+
+  #resize(record: ModelRecord): Promise<void> {
+    return record.fleet.resize(record.minWorkers, record.maxWorkers, this.#graceMs);
+  }
+
+  async #remove(record: ModelRecord): Promise<void> {
+    const { shard, store } = this.#options;
+    this.#catalog.remove(record);
+    shard.closeLane(record);
+    await record.fleet.resize(0, 0, this.#graceMs);
+    await store.release(record.admitted);
+    this.#announceModel(record, 'unregistered');
+  }
+
+  get #graceMs(): number {
+    return this.#options.settings.unregisterTimeoutSec * 1000 * GRACE_SHARE;
+  }
+
+  #threads(): number {
+    const workers = this.#catalog.all.reduce((sum, { maxWorkers }) => sum + maxWorkers, 0);
+    return threadsPerWorker(this.#options.settings.cpuBudget, workers);
+  }
+
+  async #describeOne(record: ModelRecord): Promise<ModelDescription> {
+    const { settings, rssOf, shard } = this.#options;
+    const facts: DescribeFacts = {
+      stats: await shard.stats(record),
+      isDebug: settings.isDebug,
+      hasGpu: settings.gpuCount > 0,
+      rssOf,
+    };
+    return describeModel(record, facts);
+  }
+
+  #recordOf({ name, version }: ShardEvent): ModelRecord | undefined {
+    return this.#catalog.has(name, version) ? this.#catalog.find(name, version) : undefined;
+  }
+
+  #requireModelApi(): void {
+    if (this.#options.settings.isModelApiEnabled) return;
+    throw new Fault('model_api_disabled', 'Requested method is not allowed, please refer to API document.');
+  }
+
+  #announceModel(
+    { name, version }: ModelRecord,
+    change: Parameters<Announcements['model']['publish']>[0]['change'],
+    detail?: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#options.announce.model.publish({ model: name, version, change, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  #reportBackground(error: unknown): void {
+    this.#options.announce.notice.publish({ level: 'error', message: 'A worker update failed.', cause: error });
+  }
+}
+
+/** Downloads and scans of very large models included. */
+const ADMISSION_LIMIT_MS = 30 * 60_000;
+
+function callerWishes(request: RegisterRequest): CallerWishes {
+  return {
+    ...(request.initialWorkers === undefined ? {} : { initialWorkers: request.initialWorkers }),
+    ...(request.batchSize === undefined ? {} : { batchSize: request.batchSize }),
+    ...(request.maxBatchDelayMs === undefined ? {} : { maxBatchDelayMs: request.maxBatchDelayMs }),
+    ...(request.responseTimeoutSec === undefined ? {} : { responseTimeoutSec: request.responseTimeoutSec }),
+    ...(request.startupTimeoutSec === undefined ? {} : { startupTimeoutSec: request.startupTimeoutSec }),
+  };
+}
+
+function laneSpec({ name, version, plan }: ModelRecord, settings: ServingSettings): LaneSpec {
+  return {
+    name,
+    version,
+    batchSize: plan.batchSize,
+    maxBatchDelayMs: plan.maxBatchDelayMs,
+    maxQueuedJobs: plan.jobQueueSize,
+    maxQueuedBytes: plan.maxQueuedBytes,
+    responseTimeoutMs: settings.isDebug ? 2_147_483_647 : plan.responseTimeoutSec * 1000,
+    clientTimeoutMs: plan.clientTimeoutMs,
+    retryFailedBatches: settings.retryFailedBatches,
+    useJobTicket: plan.useJobTicket,
+    isContinuous: plan.isContinuous,
+    isAsync: plan.isAsync,
+    sequence:
+      plan.sequence === null
+        ? null
+        : { ...plan.sequence, maxPerWorker: Math.max(1, Math.ceil(plan.sequence.maxSequences / Math.max(1, plan.minWorkers))) },
+  };
+}
+
+/** A scale without a version says `version: null`, as Java does (surface spec 3.2). */
+function startFaultInTheWordsOf({ modelName, version }: ScaleRequest, fault: unknown): unknown {
+  if (!(fault instanceof Fault)) return fault;
+  return new Fault(fault.code, `Failed to start workers for model ${modelName} version: ${version ?? null}`, {
+    cause: fault.cause,
+  });
+}
+
+/** Surface spec 3.3: an object as it is, `{}` for anything else, nothing when the handler returned None. */
+function customizedMetadata(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (value === null) return {};
+    return { customizedMetadata: typeof value === 'object' && !Array.isArray(value) ? value : {} };
+  } catch {
+    // The handler described itself in something that is not JSON.
+    return { customizedMetadata: {} };
+  }
+}

@@ -1,0 +1,97 @@
+// The describe document of one model version, in the documented order (surface spec 3.3), with Davy's additions at the end.
+import type { DeathCause } from './ports.ts';
+import type { FleetWorker } from './fleet.ts';
+import type { ModelDescription } from './management.ts';
+import type { ModelRecord } from './model-record.ts';
+import type { LaneStats } from './shard-protocol.ts';
+
+export interface DescribeFacts {
+  readonly stats: LaneStats;
+  readonly isDebug: boolean;
+  readonly hasGpu: boolean;
+  /** Resident memory in bytes, 0 when unknown. */
+  rssOf(pid: number): number;
+}
+
+/** What Java prints for "no timeout". */
+const UNLIMITED_SEC = 2_147_483_647;
+
+export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelDescription {
+  const { plan, admitted } = record;
+  const deviceType = plan.deviceType === 'cpu' || !facts.hasGpu ? 'cpu' : 'gpu';
+  return {
+    modelName: record.name,
+    modelVersion: record.version,
+    modelUrl: admitted.url,
+    runtime: record.runtimeLabel,
+    minWorkers: record.minWorkers,
+    maxWorkers: record.maxWorkers,
+    batchSize: plan.batchSize,
+    maxBatchDelay: plan.maxBatchDelayMs,
+    responseTimeout: facts.isDebug ? UNLIMITED_SEC : plan.responseTimeoutSec,
+    startupTimeout: facts.isDebug ? UNLIMITED_SEC : plan.startupTimeoutSec,
+    maxRetryTimeoutInSec: plan.maxRetryTimeoutSec,
+    clientTimeoutInMills: plan.clientTimeoutMs,
+    parallelType: plan.parallelType,
+    parallelLevel: plan.parallelLevel,
+    deviceType,
+    ...(plan.deviceIds === undefined ? {} : { deviceIds: plan.deviceIds }),
+    continuousBatching: plan.isContinuous,
+    useJobTicket: plan.useJobTicket,
+    useVenv: plan.useVenv,
+    stateful: plan.sequence !== null,
+    sequenceMaxIdleMSec: plan.sequence?.maxIdleMs ?? 0,
+    sequenceTimeoutMSec: plan.sequence?.timeoutMs ?? 0,
+    maxNumSequence: plan.sequence?.maxSequences ?? 0,
+    maxSequenceJobQueueSize: plan.sequence?.maxJobsPerSequence ?? 0,
+    loadedAtStartup: record.isLoadedAtStartup,
+    workers: record.fleet.workers.map((worker) => describeWorker(worker, deviceType === 'gpu', facts)),
+    jobQueueStatus: facts.stats,
+    digest: `sha256:${admitted.digest}`,
+    ...(record.fleet.metadata.inputs === undefined ? {} : { inputs: record.fleet.metadata.inputs }),
+    ...(record.fleet.metadata.outputs === undefined ? {} : { outputs: record.fleet.metadata.outputs }),
+    ...(plan.reductions.length + admitted.warnings.length === 0
+      ? {}
+      : { warnings: [...admitted.warnings, ...plan.reductions] }),
+  };
+}
+
+function describeWorker(worker: FleetWorker, hasGpu: boolean, facts: DescribeFacts): Record<string, unknown> {
+  return {
+    id: worker.id,
+    startTime: new Date(worker.startedAt).toISOString(),
+    status: worker.state.kind === 'ready' ? 'READY' : 'UNLOADING',
+    memoryUsage: worker.pid > 0 ? facts.rssOf(worker.pid) : 0,
+    pid: worker.pid,
+    gpu: hasGpu && worker.gpuId !== null,
+    gpuUsage: 'N/A',
+    ...(worker.restarts === 0 ? {} : { restarts: worker.restarts }),
+    ...(worker.lastDeath === undefined ? {} : { lastDeath: describeDeath(worker.lastDeath) }),
+  };
+}
+
+/** A cause of death in one sentence, for describe and for the log. */
+export function describeDeath(cause: DeathCause): string {
+  switch (cause.kind) {
+    case 'stopped':
+      return 'stopped by the server';
+    case 'exit':
+      return `exited with status ${cause.exitCode}`;
+    case 'signal':
+      return `killed by ${cause.signal}`;
+    case 'out_of_memory':
+      return 'killed for using more memory than its limit';
+    case 'startup_timeout':
+      return `did not load the model within ${cause.afterMs} ms`;
+    case 'response_timeout':
+      return `did not answer within ${cause.afterMs} ms`;
+    case 'load_failed':
+      return `could not load the model: ${cause.message}`;
+    case 'protocol':
+      return `broke the worker protocol: ${cause.offence}`;
+    case 'oversize_response':
+      return `sent a response of ${cause.bytes} bytes, more than max_response_size`;
+    case 'spawn_failed':
+      return `could not be started: ${cause.message}`;
+  }
+}

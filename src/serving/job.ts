@@ -1,0 +1,68 @@
+// One accepted request on its way through a lane. Its outlet hears exactly one end, whoever gets there first.
+import type { Fault, Timer } from '../kernel/index.ts';
+import type { InferenceRequest, Outlet, Reply } from './inference.ts';
+
+export class Job {
+  readonly request: InferenceRequest;
+  readonly arrivedAtMs: number;
+  readonly bytes: number;
+  /** When it left the queue for a worker the last time. */
+  sentAtMs = 0;
+  /** Travels in a batch of its own: its last batch failed, or it is a describe job. */
+  isAlone: boolean;
+  /** How often a worker died with it in hand, unanswered. */
+  deaths = 0;
+  hasStreamed = false;
+  isQueued = false;
+  /** Continuous batching: the worker knows the job already, so only its headers travel again. */
+  isCached = false;
+  deadline: Timer | undefined;
+  readonly #outlet: Outlet;
+  #hasEnded = false;
+
+  constructor(request: InferenceRequest, outlet: Outlet, arrivedAtMs: number) {
+    this.request = request;
+    this.#outlet = outlet;
+    this.arrivedAtMs = arrivedAtMs;
+    this.isAlone = request.operation === 'describe';
+    let bytes = 0;
+    for (const part of request.parts) bytes += part.bytes;
+    this.bytes = bytes;
+  }
+
+  /** True once answered, failed, cancelled or expired: nothing more may be sent, and no worker should see it. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  piece(reply: Reply): void {
+    if (this.#hasEnded) return;
+    this.hasStreamed = true;
+    this.#outlet.send(reply, false);
+  }
+
+  /** False when the job had ended before. */
+  answer(reply: Reply): boolean {
+    if (!this.#end()) return false;
+    this.#outlet.send(reply, true);
+    return true;
+  }
+
+  fail(fault: Fault): boolean {
+    if (!this.#end()) return false;
+    this.#outlet.fail(fault);
+    return true;
+  }
+
+  /** The client is gone: nobody is told. */
+  abandon(): boolean {
+    return this.#end();
+  }
+
+  #end(): boolean {
+    if (this.#hasEnded) return false;
+    this.#hasEnded = true;
+    this.deadline?.cancel();
+    return true;
+  }
+}

@@ -1,0 +1,313 @@
+// The data path of one model version: its queue, its batcher and the seats of its workers. No I/O of its own.
+import { Fault, type Clock, type Timer } from '../kernel/index.ts';
+import { batchClosesInMs } from '../model/index.ts';
+import type { Announcements } from './announcements.ts';
+import type { InferenceRequest, Outlet, Ticket } from './inference.ts';
+import { JobQueue } from './job-queue.ts';
+import { Job } from './job.ts';
+import type { BatchResult, DeathCause, WorkerEvents } from './ports.ts';
+import { faultOfDeath, Seat, type Batch } from './seat.ts';
+import type { LaneSpec, LaneStats } from './shard-protocol.ts';
+
+/** A job whose worker dies this often, without the job being to blame for certain, is not tried again. */
+const MAX_DEATHS = 2;
+const PLAIN_DEPTH = 2;
+
+export class Lane {
+  readonly spec: LaneSpec;
+  readonly #clock: Clock;
+  readonly #announce: Announcements;
+  readonly #queue: JobQueue;
+  readonly #seats = new Map<string, Seat>();
+  #batchTimer: Timer | undefined;
+  #nextBatchId = 1;
+  #inFlight = 0;
+  #isClosed = false;
+
+  constructor(spec: LaneSpec, clock: Clock, announce: Announcements) {
+    this.spec = spec;
+    this.#clock = clock;
+    this.#announce = announce;
+    this.#queue = new JobQueue({ maxJobs: spec.maxQueuedJobs, maxBytes: spec.maxQueuedBytes });
+  }
+
+  get stats(): LaneStats {
+    return { remainingCapacity: this.#queue.remainingCapacity, pendingRequests: this.#queue.length };
+  }
+
+  submit(request: InferenceRequest, outlet: Outlet): Ticket {
+    const job = new Job(request, outlet, this.#clock.now());
+    this.#publish('accepted', job, 0);
+    this.#refuseIfHopeless(request);
+    if (!this.#queue.offer(job)) throw this.#noWorker('queue_full', request);
+    this.#armDeadline(job);
+    this.pump();
+    return { cancel: () => this.#abandon(job) };
+  }
+
+  /** Adds a seat for a worker that is being started; its events arrive through the returned object. */
+  addSeat(workerId: string, onChange: (change: SeatChange) => void): { seat: Seat; events: WorkerEvents } {
+    const depth = this.spec.isAsync ? this.spec.maxQueuedJobs : PLAIN_DEPTH;
+    const seat = new Seat(workerId, this.#clock, this.spec.responseTimeoutMs, depth);
+    this.#seats.set(workerId, seat);
+    return { seat, events: this.#eventsOf(seat, onChange) };
+  }
+
+  get hasSeats(): boolean {
+    return this.#seats.size > 0;
+  }
+
+  seat(workerId: string): Seat | undefined {
+    return this.#seats.get(workerId);
+  }
+
+  /** The worker will not come back. With the last one, nobody is left to answer what waits. */
+  removeSeat(workerId: string): void {
+    this.#seats.delete(workerId);
+    if (this.#seats.size === 0) this.failWaiting((job) => this.#noWorker('no_worker', job.request));
+  }
+
+  /** Accepts nothing more; what waits is answered with `fault`, what runs may finish. */
+  close(fault: Fault): void {
+    this.#isClosed = true;
+    this.failWaiting(() => fault);
+  }
+
+  failWaiting(faultFor: (job: Job) => Fault): void {
+    for (const job of this.#queue.drain()) this.#fail(job, faultFor(job));
+  }
+
+  /** Sends what may be sent now. Called whenever a job, a worker or room has come. */
+  pump(): void {
+    for (let job = this.#queue.peek(); job !== undefined; job = this.#queue.peek()) {
+      const seat = this.#freeSeat();
+      if (seat === undefined) return;
+      const waitMs = job.isAlone ? 0 : this.#closesInMs(job);
+      if (waitMs > 0) return this.#wakeIn(waitMs);
+      this.#dispatch(seat, this.#queue.take(this.spec.batchSize));
+    }
+  }
+
+  /** Continuous batching: the next step takes the jobs that stay, and waiting ones that may join them. */
+  #step(seat: Seat, staying: readonly Job[]): void {
+    const next = this.#queue.peek();
+    const mayJoin = next !== undefined && !next.isAlone && next.request.operation === staying[0]!.request.operation;
+    const room = mayJoin ? this.spec.batchSize - staying.length : 0;
+    this.#dispatch(seat, [...staying, ...this.#queue.take(room)]);
+  }
+
+  #dispatch(seat: Seat, jobs: readonly Job[]): void {
+    const now = this.#clock.now();
+    for (const job of jobs) if (!job.isCached) job.sentAtMs = now;
+    const batch: Batch = { id: this.#nextBatchId, operation: jobs[0]!.request.operation, jobs, sentAtMs: now };
+    this.#nextBatchId = this.#nextBatchId >= 0x7fffffff ? 1 : this.#nextBatchId + 1;
+    this.#inFlight += jobs.length;
+    seat.send(batch);
+  }
+
+  #closesInMs(oldest: Job): number {
+    if (this.spec.batchSize <= 1) return 0;
+    const now = this.#clock.now();
+    return batchClosesInMs({
+      batchSize: this.spec.batchSize,
+      maxBatchDelayMs: this.spec.maxBatchDelayMs,
+      waiting: this.#queue.length,
+      oldestWaitedMs: now - oldest.arrivedAtMs,
+      newestWaitedMs: now - (this.#queue.newest ?? oldest).arrivedAtMs,
+      inFlight: this.#inFlight,
+    });
+  }
+
+  #wakeIn(delayMs: number): void {
+    this.#batchTimer?.cancel();
+    this.#batchTimer = this.#clock.after(delayMs, () => {
+      this.#batchTimer = undefined;
+      this.pump();
+    });
+  }
+
+  /** An idle seat, else one that may take a second batch behind a short one. */
+  #freeSeat(): Seat | undefined {
+    let second: Seat | undefined;
+    for (const seat of this.#seats.values()) {
+      if (seat.isIdle) return seat;
+      if (!this.spec.isContinuous && seat.canTakeAnother && (second?.batches.length ?? Infinity) > seat.batches.length) {
+        second = seat;
+      }
+    }
+    return second;
+  }
+
+  #eventsOf(seat: Seat, onChange: (change: SeatChange) => void): WorkerEvents {
+    return {
+      onStarted: (pid) => onChange({ kind: 'started', pid }),
+      onLoaded: (metadata) => {
+        seat.isReady = true;
+        onChange({ kind: 'loaded', metadata });
+        this.pump();
+      },
+      onPiece: (batchId, index, reply) => {
+        seat.signOfLife();
+        seat.find(batchId)?.jobs[index]?.piece(reply);
+      },
+      onDone: (batchId, results) => this.#settle(seat, batchId, results),
+      onBatchFault: (batchId, fault) => this.#settleFault(seat, batchId, fault),
+      onMetrics: (samples) =>
+        this.#announce.handlerMetrics.publish({ model: this.spec.name, version: this.spec.version, samples }),
+      onExit: (cause) => {
+        this.#settleDeath(seat, cause);
+        onChange({ kind: 'exited', cause });
+        this.pump();
+      },
+    };
+  }
+
+  #settle(seat: Seat, batchId: number, results: readonly (BatchResult | Fault)[]): void {
+    const batch = this.#finish(seat, batchId);
+    if (batch === undefined) return;
+    const staying: Job[] = [];
+    for (const [index, job] of batch.jobs.entries()) {
+      const result = results[index]!;
+      if (result instanceof Fault) this.#fail(job, result);
+      else if (result.more && this.spec.isContinuous) {
+        job.piece(result.reply);
+        job.isCached = true;
+        if (!job.hasEnded) staying.push(job);
+      } else this.#answer(job, batch, result);
+    }
+    seat.running = staying;
+    if (staying.length > 0) this.#step(seat, staying);
+    this.pump();
+  }
+
+  /** One item may have spoilt the batch for the others: each is run once more on its own (design.md section 4). */
+  #settleFault(seat: Seat, batchId: number, fault: Fault): void {
+    const batch = this.#finish(seat, batchId);
+    if (batch === undefined) return;
+    seat.running = [];
+    this.#retryAloneOrFail(batch, fault);
+    this.pump();
+  }
+
+  #settleDeath(seat: Seat, cause: DeathCause): void {
+    const batches = seat.vacate();
+    for (const batch of batches) this.#inFlight -= batch.jobs.length;
+    const [front, ...behind] = this.spec.isAsync ? [undefined, ...batches] : batches;
+    const innocent: Job[] = [];
+    for (const job of behind.flatMap((batch) => batch?.jobs ?? [])) {
+      job.deaths += 1;
+      if (job.hasStreamed || job.deaths > MAX_DEATHS || this.#isClosed) this.#fail(job, faultOfDeath(cause));
+      else innocent.push(job);
+    }
+    this.#queue.putBack(innocent);
+    if (front === undefined) return;
+    // Scaling down is not the request's fault (surface spec 10.5).
+    if (cause.kind === 'stopped' && !this.#isClosed) this.#queue.putBack(front.jobs.filter((job) => !job.hasStreamed));
+    else this.#retryAloneOrFail(front, faultOfDeath(cause));
+  }
+
+  #retryAloneOrFail(batch: Batch, fault: Fault): void {
+    const again: Job[] = [];
+    const mayRetry = this.spec.retryFailedBatches && batch.jobs.length > 1 && !this.#isClosed;
+    for (const job of batch.jobs) {
+      if (job.hasEnded) continue;
+      if (!mayRetry || job.hasStreamed || job.isAlone) this.#fail(job, fault);
+      else {
+        job.isAlone = true;
+        again.push(job);
+      }
+    }
+    this.#queue.putBack(again);
+  }
+
+  #finish(seat: Seat, batchId: number): Batch | undefined {
+    const batch = seat.find(batchId);
+    if (batch === undefined) return undefined;
+    seat.finish(batch);
+    this.#inFlight -= batch.jobs.length;
+    if (this.#announce.batch.hasSubscribers) {
+      this.#announce.batch.publish({
+        model: this.spec.name,
+        version: this.spec.version,
+        workerId: seat.workerId,
+        batchSize: batch.jobs.length,
+        workerMs: this.#clock.now() - batch.sentAtMs,
+      });
+    }
+    return batch;
+  }
+
+  #answer(job: Job, batch: Batch, result: BatchResult): void {
+    if (job.answer(result.reply)) this.#publish('answered', job, batch.jobs.length);
+  }
+
+  #fail(job: Job, fault: Fault): void {
+    if (job.fail(fault)) this.#publish('failed', job, 1, fault);
+  }
+
+  #abandon(job: Job): void {
+    if (!job.abandon()) return;
+    if (job.isQueued) this.#queue.forget(job);
+    else if (this.spec.isContinuous) this.#cancelRunning(job);
+  }
+
+  #cancelRunning(job: Job): void {
+    for (const seat of this.#seats.values()) {
+      const batch = seat.batches.find((candidate) => candidate.jobs.includes(job));
+      if (batch !== undefined) seat.worker?.cancel(batch.id, [batch.jobs.indexOf(job)]);
+    }
+  }
+
+  #armDeadline(job: Job): void {
+    const limits = [job.request.timeoutMs, this.spec.clientTimeoutMs || undefined].filter((ms) => ms !== undefined);
+    if (limits.length === 0) return;
+    job.deadline = this.#clock.after(Math.min(...limits), () => {
+      if (job.isQueued) this.#queue.forget(job);
+      this.#fail(job, new Fault('client_timeout', 'The request was not answered within its time limit.'));
+    });
+  }
+
+  #refuseIfHopeless(request: InferenceRequest): void {
+    if (this.#isClosed) throw new Fault('model_not_found', `Model not found: ${this.spec.name}`);
+    if (this.#seats.size === 0) throw this.#noWorker('no_worker', request);
+    if (this.spec.useJobTicket && this.#idleSeats() <= this.#queue.length) throw this.#noWorker('queue_full', request);
+  }
+
+  #idleSeats(): number {
+    let idle = 0;
+    for (const seat of this.#seats.values()) if (seat.isIdle) idle += 1;
+    return idle;
+  }
+
+  /** One text for every reason, stray quote included (surface spec 2.10). */
+  #noWorker(code: 'no_worker' | 'queue_full', { model, version, operation }: InferenceRequest): Fault {
+    const subject = version === undefined ? `Model "${model}"` : `Model "${model}" Version ${version}"`;
+    const advice = 'Please use scale workers API to add workers.';
+    if (operation === 'describe') return new Fault(code, `${subject} has no worker to serve describe request. ${advice}`);
+    return new Fault(
+      code,
+      `${subject} has no worker to serve inference request. ${advice} If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`,
+    );
+  }
+
+  #publish(kind: 'accepted' | 'answered' | 'failed', job: Job, batchSize: number, fault?: Fault): void {
+    const channel = this.#announce.inference;
+    if (!channel.hasSubscribers) return;
+    channel.publish({
+      kind,
+      model: this.spec.name,
+      version: this.spec.version,
+      requestedVersion: job.request.version,
+      queueMs: job.sentAtMs === 0 ? 0 : job.sentAtMs - job.arrivedAtMs,
+      totalMs: kind === 'accepted' ? 0 : this.#clock.now() - job.arrivedAtMs,
+      batchSize,
+      ...(fault === undefined ? {} : { fault }),
+    });
+  }
+}
+
+/** What happened to a seat's worker, for whoever supervises it. */
+export type SeatChange =
+  | { readonly kind: 'started'; readonly pid: number }
+  | { readonly kind: 'loaded'; readonly metadata: { readonly inputs?: unknown; readonly outputs?: unknown } }
+  | { readonly kind: 'exited'; readonly cause: DeathCause };

@@ -1,0 +1,177 @@
+// One worker as its lane sees it: what it has in hand, since when, and whether it may be given more.
+import { Fault, type Clock, type Timer } from '../kernel/index.ts';
+import type { Operation } from './inference.ts';
+import type { Job } from './job.ts';
+import type { BatchItem, DeathCause, WorkerHandle } from './ports.ts';
+
+export interface Batch {
+  readonly id: number;
+  readonly operation: Operation;
+  readonly jobs: readonly Job[];
+  readonly sentAtMs: number;
+}
+
+/** A second batch waits in the worker's socket only where the first is so short that the gap would show. */
+const SHORT_BATCH_MS = 20;
+/** Weight of the newest batch in the running mean of service times. */
+const SERVICE_TIME_WEIGHT = 0.2;
+
+export class Seat {
+  readonly workerId: string;
+  readonly #clock: Clock;
+  readonly #responseTimeoutMs: number;
+  readonly #maxDepth: number;
+  readonly #batches: Batch[] = [];
+  /** Continuous batching: jobs that stay with this worker between steps. */
+  running: Job[] = [];
+  isReady = false;
+  isLeaving = false;
+  #worker: WorkerHandle | undefined;
+  #serviceMs = Number.POSITIVE_INFINITY;
+  /** When the batch in front began to be served, or last gave a sign of life. */
+  #frontSinceMs = 0;
+  #watch: Timer | undefined;
+  #whenEmpty: (() => void) | undefined;
+
+  /** `maxDepth`: batches that may be in hand at once: 2, or more when the worker answers asynchronously. */
+  constructor(workerId: string, clock: Clock, responseTimeoutMs: number, maxDepth: number) {
+    this.workerId = workerId;
+    this.#clock = clock;
+    this.#responseTimeoutMs = responseTimeoutMs;
+    this.#maxDepth = maxDepth;
+  }
+
+  occupy(worker: WorkerHandle): void {
+    this.#worker = worker;
+  }
+
+  get worker(): WorkerHandle | undefined {
+    return this.#worker;
+  }
+
+  get batches(): readonly Batch[] {
+    return this.#batches;
+  }
+
+  get isIdle(): boolean {
+    return this.isReady && !this.isLeaving && this.#batches.length === 0;
+  }
+
+  /** May take a batch behind the one it is serving. */
+  get canTakeAnother(): boolean {
+    if (!this.isReady || this.isLeaving || this.#batches.length >= this.#maxDepth) return false;
+    return this.#maxDepth > 2 || this.#serviceMs < SHORT_BATCH_MS;
+  }
+
+  send(batch: Batch): void {
+    const worker = this.#worker;
+    if (worker === undefined) throw new Error('a seat without a worker was given a batch');
+    if (this.#batches.push(batch) === 1) this.#frontSinceMs = batch.sentAtMs;
+    this.#startWatch();
+    worker.run(batch.id, batch.operation, batch.jobs.map(toItem));
+  }
+
+  find(batchId: number): Batch | undefined {
+    return this.#batches.find((batch) => batch.id === batchId);
+  }
+
+  /** The worker gave a piece of a stream: the response timeout runs between pieces (surface spec 2.7). */
+  signOfLife(): void {
+    this.#frontSinceMs = this.#clock.now();
+  }
+
+  /** Takes a finished batch out. */
+  finish(batch: Batch): void {
+    const at = this.#batches.indexOf(batch);
+    if (at < 0) return;
+    const now = this.#clock.now();
+    if (at === 0) {
+      const took = now - this.#frontSinceMs;
+      this.#serviceMs = Number.isFinite(this.#serviceMs)
+        ? this.#serviceMs + (took - this.#serviceMs) * SERVICE_TIME_WEIGHT
+        : took;
+      this.#frontSinceMs = now;
+    }
+    this.#batches.splice(at, 1);
+    if (this.#batches.length === 0) this.#whenEmpty?.();
+  }
+
+  /** The worker is gone: gives up everything it had in hand, the batch being served first. */
+  vacate(): readonly Batch[] {
+    this.#watch?.cancel();
+    this.#watch = undefined;
+    this.isReady = false;
+    this.#worker = undefined;
+    this.#serviceMs = Number.POSITIVE_INFINITY;
+    this.running = [];
+    const batches = this.#batches.splice(0);
+    this.#whenEmpty?.();
+    return batches;
+  }
+
+  /** Resolves when nothing is in hand. */
+  whenEmpty(): Promise<void> {
+    if (this.#batches.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+  }
+
+  kill(cause: DeathCause): void {
+    this.#worker?.kill(cause);
+  }
+
+  /** One timer for the seat, re-armed only when it fires: nothing is scheduled or cancelled per request. */
+  #startWatch(): void {
+    if (this.#watch !== undefined || this.#maxDepth > 2) return;
+    const waited = this.#clock.now() - this.#frontSinceMs;
+    this.#watch = this.#clock.after(Math.max(1, this.#responseTimeoutMs - waited), () => {
+      this.#watch = undefined;
+      const front = this.#batches[0];
+      if (front === undefined) return;
+      if (this.#clock.now() - this.#frontSinceMs >= this.#responseTimeoutMs) this.#overdue(front);
+      if (this.#worker !== undefined) this.#startWatch();
+    });
+  }
+
+  /** A describe that takes too long is answered, and its worker spared once (surface spec 10.5). */
+  #overdue(front: Batch): void {
+    if (front.operation === 'describe' && !front.jobs[0]!.hasEnded) {
+      front.jobs[0]!.fail(new Fault('describe_failed', 'Failed to get customized model matadata.'));
+      this.signOfLife();
+    } else {
+      this.kill({ kind: 'response_timeout', afterMs: this.#responseTimeoutMs });
+    }
+  }
+}
+
+function toItem(job: Job): BatchItem {
+  const { requestId, headers, parts, sequenceId } = job.request;
+  return {
+    requestId,
+    headers,
+    parts: job.isCached ? [] : parts,
+    isCached: job.isCached,
+    ...(sequenceId === undefined ? {} : { sequenceId }),
+  };
+}
+
+/** What the clients of a batch hear when its worker died (surface spec 2.10). */
+export function faultOfDeath(cause: DeathCause): Fault {
+  switch (cause.kind) {
+    case 'out_of_memory':
+      return new Fault('out_of_resources', 'Worker died.');
+    case 'signal':
+      // Nobody here sent it: SIGKILL from outside is nearly always the kernel's out-of-memory killer.
+      return new Fault(cause.signal === 'SIGKILL' ? 'out_of_resources' : 'worker_died', 'Worker died.');
+    case 'exit':
+      return new Fault(cause.exitCode === SIGKILL_EXIT ? 'out_of_resources' : 'worker_died', 'Worker died.');
+    case 'response_timeout':
+      return new Fault('response_timeout', 'Worker died.');
+    default:
+      return new Fault('worker_died', 'Worker died.');
+  }
+}
+
+/** 128 + SIGKILL, as a parent process such as a sandbox reports it. */
+const SIGKILL_EXIT = 137;

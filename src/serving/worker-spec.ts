@@ -1,0 +1,59 @@
+// From a registered model to what one of its worker processes is told.
+import type { ServingPlan } from '../model/index.ts';
+import type { AdmittedModel, WorkerSpec } from './ports.ts';
+import type { ServingSettings } from './serving-settings.ts';
+
+export interface WorkerSpecInput {
+  readonly name: string;
+  readonly version: string;
+  readonly admitted: AdmittedModel;
+  readonly handler: string | undefined;
+  readonly runtimeLabel: string;
+  readonly plan: ServingPlan;
+  readonly workerId: string;
+  readonly gpuId: number | null;
+  readonly threads: number;
+}
+
+/** setTimeout's ceiling, used where there is to be no limit. */
+const NO_LIMIT_MS = 2_147_483_647;
+
+export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): WorkerSpec {
+  const { name, version, admitted, handler, plan, threads, gpuId } = input;
+  const milliseconds = (seconds: number): number => (settings.isDebug ? NO_LIMIT_MS : seconds * 1000);
+  return {
+    workerId: input.workerId,
+    runtime: admitted.runtime,
+    // Surface spec 8.2: `python` is the configured interpreter, `python3` the one on PATH.
+    interpreter: admitted.runtime === 'python' ? (input.runtimeLabel === 'python3' ? 'python3' : settings.python) : undefined,
+    dir: admitted.dir,
+    threads,
+    gpuId,
+    startupTimeoutMs: milliseconds(plan.startupTimeoutSec),
+    responseTimeoutMs: milliseconds(plan.responseTimeoutSec),
+    maxResponseBytes: settings.maxResponseBytes,
+    load: {
+      name,
+      version,
+      dir: admitted.dir,
+      handler: handler ?? null,
+      manifest: admitted.manifest,
+      config: admitted.config ?? {},
+      gpuId,
+      batchSize: plan.batchSize,
+      envelope: settings.serviceEnvelope,
+      limitMaxImagePixels: settings.limitMaxImagePixels,
+      decodeInputRequest: settings.decodeInputRequest,
+      threads,
+      sequenceHeaders: settings.sequenceHeaders,
+      continuousBatching: plan.isContinuous,
+      asyncCommunication: plan.isAsync,
+      metrics: settings.modelMetrics ?? null,
+    },
+  };
+}
+
+/** CPU threads for each of `workers` processes: the budget shared out, never less than one. */
+export function threadsPerWorker(cpuBudget: number, workers: number): number {
+  return Math.max(1, Math.floor(cpuBudget / Math.max(1, workers)));
+}
