@@ -16,3 +16,13 @@ export { parseBearer } from './bearer.ts';
 export { DEFAULT_FAILURE_LIMITS, FailureLimiter, type FailureLimits } from './failure-limiter.ts';
 export { createGate, createOpenGate, type Gate } from './gate.ts';
 export { ISOLATION_LEVELS, defaultLimits, underCeiling, type IsolationLevel, type WorkerLimits } from './isolation.ts';
+export { ARCHITECTURES, AUDIT_ARCH, syscallNumbers, type Architecture } from './isolation-syscalls.ts';
+export {
+  ERRNO,
+  innerFilter,
+  workerFilter,
+  type ArgumentRule,
+  type FilterOptions,
+  type FilterProfile,
+  type Verdict,
+} from './isolation-filter.ts';
