@@ -1,0 +1,106 @@
+"""Finds what a model's `handler` names: a function, or a class with `handle` (surface spec 9.1)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from types import ModuleType
+from typing import Any, Callable
+
+from davy_worker.imports import RESERVED
+from ts.utils.util import list_classes_from_module
+
+DEFAULT_HANDLER = "base_handler"
+ENVELOPES = ("body", "json", "kserve", "kservev2")
+
+Handle = Callable[[Any, Any], Any]
+
+
+class EntryPoint:
+    """A handler ready to be loaded. Exactly one of the two modes of surface spec 9.1."""
+
+    def __init__(self, handle: Handle, initialize: Callable[[Any], Any] | None) -> None:
+        self.handle = handle
+        self._initialize = initialize
+
+    def load(self, context: Any) -> None:
+        """Class mode: `initialize(context)`. Function mode: one call with no data."""
+        if self._initialize is not None:
+            self._initialize(context)
+        else:
+            self.handle(None, context)
+
+
+def find_entry_point(handler: str | None, model_dir: str, envelope: str | None) -> EntryPoint:
+    """Imports the handler; raises whatever the import or the class raises."""
+    name, _, function = (handler or DEFAULT_HANDLER).partition(":")
+    module = _import_handler(name, model_dir)
+    found = getattr(module, function or "handle", None)
+    if found is not None:
+        handle, initialize = found, None
+    else:
+        instance = _only_class(module)()
+        handle, initialize = instance.handle, getattr(instance, "initialize", _nothing)
+    if envelope:
+        handle = _enveloped(envelope, handle)
+    return EntryPoint(handle, initialize)
+
+
+def handler_module_name(handler: str) -> str:
+    """`dir/name.py` and `name` both mean the module `name`."""
+    base = os.path.basename(handler)
+    return base[:-3] if base.endswith(".py") else base
+
+
+def _import_handler(handler: str, model_dir: str) -> ModuleType:
+    name = handler_module_name(handler)
+    if name in RESERVED:
+        path = os.path.join(model_dir, f"{name}.py")
+        if os.path.isfile(path):
+            return _import_aside(name, path)
+    elif importlib.util.find_spec(name) is not None:
+        # An error inside the handler is the user's to see; TorchServe hid it behind the built-in's name.
+        return importlib.import_module(name)
+    builtin = f"ts.torch_handler.{name}"
+    if name.isidentifier() and importlib.util.find_spec(builtin) is not None:
+        return importlib.import_module(builtin)
+    raise ModuleNotFoundError(
+        f"handler {handler!r} is neither a module of the archive nor a built-in handler", name=name
+    )
+
+
+def _import_aside(name: str, path: str) -> ModuleType:
+    """A handler called `json.py` runs, without becoming the `json` that everybody else imports."""
+    alias = f"_archive_{name}"
+    spec = importlib.util.spec_from_file_location(alias, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[alias] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _only_class(module: ModuleType) -> type:
+    classes = list_classes_from_module(module)
+    if len(classes) != 1:
+        raise ValueError(
+            f"Expected only one class in custom service code or a function entry point {classes}"
+        )
+    if not inspect.isroutine(getattr(classes[0], "handle", None)):
+        raise ValueError(f"Expect handle method in class {classes[0]}")
+    return classes[0]
+
+
+def _enveloped(name: str, handle: Handle) -> Handle:
+    if name not in ENVELOPES:
+        raise ValueError(f"service envelope {name!r} is not one of {', '.join(ENVELOPES)}")
+    module = importlib.import_module(f"ts.torch_handler.request_envelope.{name}")
+    return list_classes_from_module(module)[0](handle).handle
+
+
+def _nothing(_context: Any) -> None:
+    """A class without `initialize` has nothing to load."""

@@ -1,0 +1,78 @@
+"""What the worker does about torch and its kin without importing them for models that need none."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import logging
+import os
+import sys
+
+from davy_worker.entry_point import handler_module_name
+
+logger = logging.getLogger(__name__)
+
+# Each starts its own pool; together they must not exceed the share the server gave this worker.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# Imported ahead of the cage when the archive's own source names them.
+KNOWN = ("numpy", "torch", "PIL", "onnxruntime", "safetensors", "captum", "transformers", "scipy", "yaml")
+# Every built-in handler runs torch, most of them on images or arrays.
+BUILTIN = ("numpy", "torch", "PIL", "safetensors")
+# A scan of imports, not of the archive: handlers are small and lie at the top.
+MAX_SOURCE_BYTES = 1024 * 1024
+MAX_SOURCES = 64
+
+
+def limit_threads(threads: int | None) -> None:
+    """Sets the pools' sizes through the environment, before anything has read it."""
+    if threads is not None:
+        for name in THREAD_VARIABLES:
+            os.environ[name] = str(threads)
+
+
+def limit_torch(threads: int | None) -> bool:
+    """Sets torch's own pool once the handler has imported torch; whether it had."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    if threads is not None and hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(threads)
+    return True
+
+
+def import_early(handler: str | None, model_dir: str) -> None:
+    """Imports the frameworks this model will want, before the worker locks itself in."""
+    wanted: set[str] = set()
+    for path in _sources(model_dir):
+        wanted |= _imported(path)
+    if not os.path.isfile(os.path.join(model_dir, f"{handler_module_name(handler or '')}.py")):
+        wanted |= set(BUILTIN)
+    for name in KNOWN:
+        if name in wanted:
+            try:
+                importlib.import_module(name)
+            except ImportError:
+                # The handler may do without it; if not, its own import says so.
+                logger.info("%s is not installed", name)
+
+
+def _sources(model_dir: str) -> list[str]:
+    with os.scandir(model_dir) as entries:
+        paths = [entry.path for entry in entries if entry.name.endswith(".py") and entry.is_file()]
+    return sorted(paths)[:MAX_SOURCES]
+
+
+def _imported(path: str) -> set[str]:
+    """Top-level packages a source file imports anywhere; a file that does not parse imports nothing."""
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read(MAX_SOURCE_BYTES))
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names | set(BUILTIN) if "ts" in names else names

@@ -1,0 +1,99 @@
+"""Module search order: archive files are importable, but never in place of what the worker relies on.
+
+TorchServe puts the model directory first on PYTHONPATH, so handlers import their siblings by plain name.
+The same order holds here, except that the names below always come from the interpreter's own
+installation: a ``json.py`` or ``torch.py`` in an archive must not become everybody's json or torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from typing import Any
+
+FRAMEWORKS = frozenset(
+    (
+        "captum",
+        "jinja2",
+        "markupsafe",
+        "mpmath",
+        "networkx",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "PIL",
+        "safetensors",
+        "scipy",
+        "sympy",
+        "torch",
+        "torchgen",
+        "torchvision",
+        "transformers",
+        "triton",
+        "typing_extensions",
+        "yaml",
+    )
+)
+RESERVED = FRAMEWORKS | sys.stdlib_module_names | {"ts", "davy_worker", "sitecustomize", "usercustomize"}
+
+
+def open_archive(model_dir: str) -> None:
+    """Puts the model directory first on the search path, behind the reserved names."""
+    trusted = [*sys.path, *_operator_paths()]
+    sys.meta_path.insert(0, _ReservedFinder(trusted))
+    sys.path_hooks.insert(0, _archive_hook(model_dir))
+    sys.path[:] = [model_dir, *trusted]
+    sys.path_importer_cache.clear()
+
+
+def _operator_paths() -> list[str]:
+    """PYTHONPATH, which ``-I`` ignored: it is there only when the operator lets it through to workers."""
+    return [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+
+
+class _ReservedFinder:
+    """Finds reserved top-level names on the trusted path first; an absent one may still come from the archive."""
+
+    def __init__(self, trusted: list[str]) -> None:
+        self._trusted = trusted
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if path is not None or name not in RESERVED:
+            return None
+        return PathFinder.find_spec(name, self._trusted)
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the source every time: byte code in an archive's __pycache__ could differ from what was vetted."""
+
+    def get_code(self, fullname: str) -> Any:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _archive_hook(model_dir: str) -> Any:
+    root = os.path.realpath(model_dir)
+    loaders = (
+        (ExtensionFileLoader, EXTENSION_SUFFIXES),
+        (_SourceLoader, [".py"]),
+        (SourcelessFileLoader, [".pyc"]),
+    )
+
+    def hook(path: str) -> FileFinder:
+        real = os.path.realpath(path)
+        if real != root and not real.startswith(root + os.sep):
+            raise ImportError("not in the archive")
+        if not os.path.isdir(real):
+            raise ImportError("only directories are supported")
+        return FileFinder(path, *loaders)
+
+    return hook

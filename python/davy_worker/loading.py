@@ -1,0 +1,125 @@
+"""Loads the model a `load` frame describes (surface spec 9.1; docs/worker-protocol.md, "load.model")."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import traceback
+from typing import Any, Callable
+
+from davy_worker import cage, frameworks
+from davy_worker.entry_point import find_entry_point
+from davy_worker.frames import ProtocolError
+from davy_worker.imports import open_archive
+from davy_worker.metric_frames import MetricOutbox
+from davy_worker.service import Service
+from ts import __version__
+from ts.context import Context
+from ts.metrics.metrics_cache import MetricsCache
+
+logger = logging.getLogger(__name__)
+
+# Long enough for a cause, short enough for a log line and a describe answer.
+MAX_MESSAGE_CHARACTERS = 2000
+
+
+class LoadFailed(Exception):
+    """The model cannot be served. `code` is 500 or 507."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
+    """Imports and initialises the handler.
+
+    Raises LoadFailed; its traceback is in the log. Raises ProtocolError when the description is incomplete.
+    """
+    try:
+        context = _context_of(model, outbox)
+        model_dir, threads, wanted_cage = model["dir"], model.get("threads"), model.get("cage")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ProtocolError(f"load frame: {error!r}") from None
+    frameworks.limit_threads(threads)
+    try:
+        open_archive(model_dir)
+        if wanted_cage is not None:
+            # Frameworks open files and start threads that the second stage will not allow any more.
+            frameworks.import_early(model.get("handler"), model_dir)
+            cage.apply(wanted_cage)
+        entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
+        torch_ready = frameworks.limit_torch(threads)
+        entry.load(context)
+        if not torch_ready:
+            frameworks.limit_torch(threads)
+    except Exception as error:
+        print("".join(traceback.format_exception(error)), end="", flush=True)
+        raise _failure(error) from error
+    decode = bool(model.get("decodeInputRequest", True))
+    return Service(entry, context, decode, _prediction_time(model.get("metrics"), context))
+
+
+def _failure(error: Exception) -> LoadFailed:
+    detail = f"{type(error).__name__}: {error}"[:MAX_MESSAGE_CHARACTERS]
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "CUDA" in str(error)):
+        return LoadFailed(507, "System out of memory")
+    if isinstance(error, RuntimeError):
+        return LoadFailed(500, f"Unknown exception: {detail}")
+    return LoadFailed(500, f"Backend worker process died: {detail}")
+
+
+def _context_of(model: dict[str, Any], outbox: MetricOutbox) -> Context:
+    context = Context(
+        model_name=model["name"],
+        model_dir=model["dir"],
+        manifest=model.get("manifest"),
+        batch_size=model.get("batchSize", 1),
+        gpu=model.get("gpuId"),
+        mms_version=__version__,
+        limit_max_image_pixels=bool(model.get("limitMaxImagePixels", True)),
+        model_yaml_config=model.get("config") or {},
+    )
+    for key, name in (model.get("sequenceHeaders") or {}).items():
+        if key in ("id", "start", "end"):
+            setattr(context, f"header_key_sequence_{key}", name)
+    context.metrics = MetricsCache(model["name"], outbox.add, lambda: _ids(context))
+    context.metrics.configure(model.get("metrics") or {})
+    return context
+
+
+def fork_context(context: Context) -> Context:
+    """A context with its own view of the batch, for handlers that run batches side by side."""
+    forked = context.fork()
+    forked.metrics = context.metrics.bound_to(lambda: _ids(forked))
+    return forked
+
+
+def _ids(context: Context) -> list[str]:
+    ids = context.request_ids
+    return [] if ids is None else list(ids.values())
+
+
+def _prediction_time(section: Any, context: Context) -> Callable[[float, Context], None] | None:
+    """PredictionTime is emitted for every batch, but only where the configuration lists it."""
+    for entries in (section or {}).values():
+        if any(entry.get("name") == "PredictionTime" for entry in entries or ()):
+            return lambda millis, batch: batch.metrics.add_time("PredictionTime", round(millis, 2))
+    return None
+
+
+def announce() -> None:
+    """The lines that a TorchServe worker writes first (surface spec 10.1); text, nothing more."""
+    print(f"[PID]{os.getpid()}")
+    print("Torch worker started.")
+    print(f"Python runtime: {platform.python_version()}", flush=True)
+
+
+def configure_logging() -> None:
+    """Handler logs become text lines on stdout, as TorchServe has them (surface spec 11)."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)

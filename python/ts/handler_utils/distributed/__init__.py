@@ -1,0 +1,1 @@
+"""Part of the TorchServe import surface (surface spec 9.2)."""

@@ -1,0 +1,1 @@
+"""Metrics that handlers emit (surface spec 4.7)."""
