@@ -10,3 +10,10 @@ export type {
   StartupModel,
   StartupModels,
 } from './settings.ts';
+export { type Facts, loadSettings } from './load.ts';
+export { isLoopbackHost } from './address.ts';
+export type { ConfigFile, Environment, Flag, Sources } from './resolve.ts';
+export { type KeyName, isKeyName } from './keys/index.ts';
+export { parseProperties } from './properties.ts';
+export { type FileOwnership, type LookupInput, type LookupResult, lookUpConfig, requireTrustedFile } from './lookup.ts';
+export { documentKeys } from './document.ts';

@@ -1,0 +1,32 @@
+// Which features configuration keys speak of, and whether this version has them: a key must never be ignored in silence.
+
+/** `later`: the key is checked, has no effect yet and says so at start. `never`: it tunes something Davy does not have. */
+export type FeatureStatus = 'ready' | 'later' | 'never';
+
+export const FEATURES = {
+  grpc: { status: 'later', title: 'gRPC' },
+  tls: { status: 'later', title: 'TLS' },
+  openInference: { status: 'later', title: 'the Open Inference Protocol' },
+  cors: { status: 'ready', title: 'CORS headers' },
+  isolation: { status: 'later', title: 'the worker cage' },
+  downloads: { status: 'later', title: 'downloading models from URLs' },
+  pythonDependencies: { status: 'later', title: 'per-model Python dependencies' },
+  snapshots: { status: 'later', title: 'writing snapshots' },
+  workflows: { status: 'later', title: 'workflows' },
+  metrics: { status: 'later', title: 'metrics' },
+  sequences: { status: 'later', title: 'sequence batching' },
+  envelopes: { status: 'later', title: 'request envelopes' },
+  gpu: { status: 'later', title: 'GPU assignment' },
+  parallelModels: { status: 'later', title: 'multi-process models' },
+  ipex: { status: 'later', title: 'Intel Extension for PyTorch' },
+  cpuLauncher: { status: 'later', title: 'the CPU launcher' },
+  logFiles: { status: 'later', title: 'log configuration files' },
+  debugging: { status: 'later', title: 'attaching to a worker by hand' },
+  cppBackend: { status: 'never', title: 'the C++ backend' },
+  jvm: { status: 'never', title: 'the Java virtual machine' },
+} as const satisfies Record<string, { readonly status: FeatureStatus; readonly title: string }>;
+
+export type Feature = keyof typeof FEATURES;
+
+export const featureStatus = (feature: Feature | undefined): FeatureStatus =>
+  feature === undefined ? 'ready' : FEATURES[feature].status;

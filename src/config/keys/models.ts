@@ -1,0 +1,68 @@
+// Keys of models: where they come from, what is loaded, how requests queue for them.
+import { davyKey, torchserveKey } from '../key.ts';
+import { byteCount, integer, javaBoolean, path, pathList, plainText, strictBoolean, urlPatterns } from '../value.ts';
+
+export const MODEL_KEYS = {
+  model_store: torchserveKey(pathList, {
+    doc: 'Directory of model archives. Davy takes several, with commas between them.',
+    isSecurity: true,
+  }),
+  workflow_store: torchserveKey(path, {
+    doc: 'Directory of workflow archives; the model store unless given.',
+    isSecurity: true,
+    feature: 'workflows',
+  }),
+  load_models: torchserveKey(plainText, {
+    doc: 'Models to load at start: `all`, or archives with commas between them, each with an optional `name=` in front.',
+  }),
+  models: torchserveKey(plainText, {
+    env: null,
+    doc: 'JSON with batching and worker counts per model and version: `{"name": {"1.0": {"minWorkers": 1}}}`.',
+  }),
+  model_snapshot: torchserveKey(plainText, {
+    env: null,
+    doc: 'JSON written by snapshots; with it only the models it names are loaded.',
+  }),
+  config_snapshots: davyKey(strictBoolean, {
+    default: 'true',
+    doc: 'Writes a snapshot after every change and starts from the newest one. Flag `--no-config-snapshots`.',
+    isSecurity: true,
+    feature: 'snapshots',
+  }),
+  allowed_urls: torchserveKey(urlPatterns, {
+    default: '',
+    doc:
+      'Regular expressions, with commas between them, that a model’s URL must match as a whole. ' +
+      'Empty: no URL at all (TorchServe allowed every one).',
+    isSecurity: true,
+  }),
+  install_py_dep_per_model: torchserveKey(javaBoolean, {
+    default: 'false',
+    doc: 'Installs the requirements of each archive for its workers.',
+    isSecurity: true,
+    feature: 'pythonDependencies',
+  }),
+  default_service_handler: torchserveKey(plainText, {
+    doc: 'Handler of archives that name none.',
+    isSecurity: true,
+  }),
+  service_envelope: torchserveKey(plainText, {
+    doc: '`body`, `json`, `kserve` or `kservev2`: how request bodies are wrapped; replaces what the manifest says.',
+    feature: 'envelopes',
+  }),
+};
+
+export const QUEUE_KEYS = {
+  job_queue_size: torchserveKey(integer(1), {
+    default: '100',
+    doc: 'Requests that may wait per model version; further ones are refused at once.',
+  }),
+  max_queue_bytes: davyKey(byteCount, {
+    default: '256m',
+    doc: 'Bytes of request bodies that may wait per model version.',
+  }),
+  retry_failed_batches: davyKey(strictBoolean, {
+    default: 'true',
+    doc: 'Runs the requests of a failed batch once more, one by one, so that one client cannot fail the others.',
+  }),
+};

@@ -1,0 +1,118 @@
+// Keys of worker processes: how many, how long, with which interpreter, in which cage.
+import { davyKey, torchserveKey } from '../key.ts';
+import { cpuBudget, integer, javaBoolean, nameList, oneOf, plainText, wholeNamePattern } from '../value.ts';
+
+export const WORKER_KEYS = {
+  default_workers_per_model: torchserveKey(integer(0), {
+    default: '0',
+    doc: 'Workers of each model. 0: for models loaded at start one per GPU, else per CPU; for the register API none.',
+  }),
+  max_workers_per_model: davyKey(integer(1), {
+    default: '128',
+    doc: 'No register or scale request gets more workers than this.',
+    isSecurity: true,
+  }),
+  default_response_timeout: torchserveKey(integer(1), {
+    default: '120',
+    doc: 'Seconds a worker may take for one batch.',
+  }),
+  default_startup_timeout: torchserveKey(integer(1), {
+    default: '120',
+    doc: 'Seconds a worker may take to load its model.',
+  }),
+  unregister_model_timeout: torchserveKey(integer(1), {
+    default: '120',
+    doc: 'Seconds an unregister waits for workers to end.',
+  }),
+  python: torchserveKey(plainText, {
+    default: 'python3',
+    env: null,
+    doc: 'Interpreter of Python workers.',
+    isSecurity: true,
+  }),
+  isolation: davyKey(oneOf('strict', 'process', 'none'), {
+    default: 'strict',
+    doc: 'The cage of workers. The server refuses to start with less than is asked for here.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_env_allow: davyKey(nameList, {
+    default: '',
+    doc: 'Environment variables that workers see beside the built-in few, with commas between them.',
+    isSecurity: true,
+  }),
+  blacklist_env_vars: torchserveKey(wholeNamePattern, {
+    doc: 'Variables whose whole name matches are withheld from workers.',
+    isSecurity: true,
+  }),
+  cpu_budget: davyKey(cpuBudget, {
+    default: 'auto',
+    doc: 'CPUs shared out over the threads of all workers. `auto`: what the machine or its cgroup grants.',
+  }),
+  number_of_gpu: torchserveKey(integer(0), {
+    doc: 'At most this many GPUs are used.',
+    feature: 'gpu',
+  }),
+  initial_worker_port: torchserveKey(integer(0), {
+    default: '9000',
+    doc: 'First worker id. (No port is opened.)',
+  }),
+  initial_distribution_port: torchserveKey(integer(0, 65_535), {
+    default: '29500',
+    doc: 'First rendezvous port of multi-process models.',
+    feature: 'parallelModels',
+  }),
+  limit_max_image_pixels: torchserveKey(javaBoolean, {
+    default: 'true',
+    doc: 'Keeps Pillow’s limit on image size in the vision handlers.',
+    isSecurity: true,
+  }),
+  decode_input_request: torchserveKey(javaBoolean, {
+    default: 'true',
+    doc: 'Hands JSON and text bodies to handlers decoded rather than as bytes.',
+  }),
+  ts_header_key_sequence_id: torchserveKey(plainText, {
+    default: 'ts_request_sequence_id',
+    env: 'TS_HEADER_KEY_SEQUENCE_ID',
+    doc: 'Header that names the sequence of a request.',
+    feature: 'sequences',
+  }),
+  ts_header_key_sequence_start: torchserveKey(plainText, {
+    default: 'ts_request_sequence_start',
+    env: 'TS_HEADER_KEY_SEQUENCE_START',
+    doc: 'Header that starts a sequence.',
+    feature: 'sequences',
+  }),
+  ts_header_key_sequence_end: torchserveKey(plainText, {
+    default: 'ts_request_sequence_end',
+    env: 'TS_HEADER_KEY_SEQUENCE_END',
+    doc: 'Header that ends a sequence.',
+    feature: 'sequences',
+  }),
+  ipex_enable: torchserveKey(javaBoolean, {
+    default: 'false',
+    doc: 'Intel Extension for PyTorch in the default handlers.',
+    feature: 'ipex',
+  }),
+  ipex_gpu_enable: torchserveKey(javaBoolean, {
+    default: 'false',
+    doc: 'The same on Intel GPUs.',
+    feature: 'ipex',
+  }),
+  cpu_launcher_enable: torchserveKey(javaBoolean, {
+    default: 'false',
+    doc: 'Starts workers under `torch.backends.xeon.run_cpu`.',
+    feature: 'cpuLauncher',
+  }),
+  cpu_launcher_args: torchserveKey(plainText, {
+    doc: 'Arguments of that launcher.',
+    isSecurity: true,
+    feature: 'cpuLauncher',
+  }),
+  debug: torchserveKey(javaBoolean, {
+    default: 'false',
+    doc: 'Waits for workers that are started by hand; no timeouts.',
+    isSecurity: true,
+    feature: 'debugging',
+  }),
+};
