@@ -1,0 +1,168 @@
+// One worker process from start to end: caged, spoken to over descriptor 3, killed as a group, its death explained once.
+import type { ChildProcess } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import type { Clock, Timer } from '../kernel/index.ts';
+import type { WorkerLimits } from '../policy/index.ts';
+import type {
+  Announcements,
+  BatchItem,
+  DeathCause,
+  Operation,
+  WorkerEvents,
+  WorkerHandle,
+  WorkerSpec,
+} from '../serving/index.ts';
+import { spawnCaged, type Cage, type CagedCommand } from './cage/index.ts';
+import { readLines } from './output-lines.ts';
+import { WorkerChannel } from './worker-channel.ts';
+import { workerCommand } from './worker-command.ts';
+
+export interface WorkerProcessOptions {
+  readonly cage: Cage;
+  readonly clock: Clock;
+  readonly announce: Announcements;
+  readonly limitsFor: (spec: WorkerSpec) => WorkerLimits;
+  /** The operator's allowlist of variables, with their values. */
+  readonly operatorEnv: Readonly<Record<string, string>>;
+}
+
+export class WorkerProcess implements WorkerHandle {
+  readonly #spec: WorkerSpec;
+  readonly #events: WorkerEvents;
+  readonly #options: WorkerProcessOptions;
+  #child: ChildProcess | undefined;
+  #channel: WorkerChannel | undefined;
+  #startLimit: Timer | undefined;
+  /** Why this server ended the process; undefined while it was not this server. */
+  #sentence: DeathCause | undefined;
+  readonly #gone = Promise.withResolvers<void>();
+  #isGone = false;
+
+  constructor(spec: WorkerSpec, events: WorkerEvents, options: WorkerProcessOptions) {
+    this.#spec = spec;
+    this.#events = events;
+    this.#options = options;
+    this.#start().catch((error: unknown) => this.#end({ kind: 'spawn_failed', message: messageOf(error) }));
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  run(batchId: number, operation: Operation, items: readonly BatchItem[]): void {
+    this.#channel?.run(batchId, operation, items);
+  }
+
+  cancel(batchId: number, indices: readonly number[]): void {
+    this.#channel?.cancel(batchId, indices);
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#sentence ??= { kind: 'stopped' };
+    if (this.#channel?.isLoaded === true && graceMs > 0) {
+      this.#channel.stop();
+      const limit = this.#options.clock.after(graceMs, () => this.#killGroup());
+      await this.#gone.promise;
+      limit.cancel();
+    } else {
+      this.#killGroup();
+      await this.#gone.promise;
+    }
+  }
+
+  kill(cause: DeathCause): void {
+    this.#sentence ??= cause;
+    this.#killGroup();
+  }
+
+  async #start(): Promise<void> {
+    const { cage, limitsFor, operatorEnv } = this.#options;
+    const spec = this.#spec;
+    const command = workerCommand(spec, operatorEnv);
+    const caged = await cage.wrap({
+      ...command,
+      runtime: spec.runtime,
+      modelDir: spec.dir,
+      threads: spec.threads,
+      limits: limitsFor(spec),
+      gpuId: spec.gpuId,
+    });
+    if (this.#sentence !== undefined) {
+      // Stopped before it was born.
+      await caged.dispose();
+      return this.#end(this.#sentence);
+    }
+    const child = spawnCaged(caged);
+    this.#child = child;
+    child.once('error', (error) => this.#over(caged, { kind: 'spawn_failed', message: error.message }));
+    child.once('exit', (code, signal) => this.#over(caged, caged.exitCause(code, signal)));
+    if (child.pid === undefined) return;
+    this.#converse(child, caged);
+  }
+
+  #converse(child: ChildProcess, caged: CagedCommand): void {
+    const { clock, announce } = this.#options;
+    const spec = this.#spec;
+    for (const stream of ['stdout', 'stderr'] as const) {
+      readLines(child[stream]!, clock, (line) =>
+        announce.worker.publish({
+          workerId: spec.workerId,
+          model: String(spec.load['name']),
+          version: String(spec.load['version']),
+          event: { kind: 'output', stream, line },
+        }),
+      );
+    }
+    this.#channel = new WorkerChannel(child.stdio[3] as Duplex, {
+      spec,
+      events: {
+        ...this.#events,
+        onLoaded: (metadata) => {
+          this.#startLimit?.cancel();
+          this.#events.onLoaded(metadata);
+        },
+      },
+      condemn: (cause) => this.kill(cause),
+    });
+    this.#events.onStarted(child.pid!);
+    this.#startLimit = clock.after(spec.startupTimeoutMs, () =>
+      this.kill({ kind: 'startup_timeout', afterMs: spec.startupTimeoutMs }),
+    );
+    this.#channel.load({ ...spec.load, dir: caged.modelDir, cage: caged.innerCage });
+  }
+
+  /** The leader of the group is gone; whatever it left behind goes with it. */
+  #over(caged: CagedCommand, observed: DeathCause): void {
+    if (this.#isGone) return;
+    const sentence = this.#sentence;
+    this.#killGroup();
+    const cause = sentence === undefined || observed.kind === 'out_of_memory' ? observed : sentence;
+    caged.dispose().then(
+      () => this.#end(cause),
+      (error: unknown) => {
+        this.#options.announce.notice.publish({ level: 'error', message: 'A worker left something behind.', cause: error });
+        this.#end(cause);
+      },
+    );
+  }
+
+  #end(cause: DeathCause): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#startLimit?.cancel();
+    this.#gone.resolve();
+    this.#events.onExit(cause);
+  }
+
+  #killGroup(): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // ESRCH: the whole group is gone already.
+    }
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
