@@ -29,7 +29,7 @@ async function preparePython(): Promise<string> {
 async function runPythonTests(interpreter: string): Promise<CheckSummary> {
   if (!existsSync(join(ROOT, 'python', 'tests'))) return { passed: 0, failed: 0 };
   heading('Python tests');
-  const args = ['-m', 'unittest', 'discover', '-s', 'python/tests', '-t', 'python'];
+  const args = ['-m', 'unittest', 'discover', '-s', 'python/tests'];
   const env = { ...process.env, PYTHONPATH: join(ROOT, 'python'), PYTHONDONTWRITEBYTECODE: '1' };
   const { exitCode, output } = await runCommand(interpreter, args, { env, isLive: true });
   const count = Number(/^Ran (\d+) tests?/m.exec(output)?.[1] ?? 0);
