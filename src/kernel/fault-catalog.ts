@@ -30,6 +30,10 @@ export const FAULTS = {
   // What the client asked for does not exist or is not allowed.
   bad_request: { status: 400, type: 'BadRequestException', grpc: GRPC.invalidArgument, level: 'debug' },
   payload_too_large: { status: 413, type: 'BadRequestException', grpc: GRPC.resourceExhausted, level: 'info' },
+  unsupported_media_type: { status: 415, type: 'BadRequestException', grpc: GRPC.invalidArgument, level: 'debug' },
+  // Bodies of POST /models that TorchServe's JSON library could not read (surface spec 3.1).
+  json_syntax: { status: 500, type: 'JsonSyntaxException', grpc: GRPC.invalidArgument, level: 'debug' },
+  json_missing: { status: 500, type: 'NullPointerException', grpc: GRPC.invalidArgument, level: 'debug' },
   resource_not_found: { status: 404, type: 'ResourceNotFoundException', grpc: GRPC.notFound, level: 'debug' },
   method_not_allowed: { status: 405, type: 'MethodNotAllowedException', grpc: GRPC.permissionDenied, level: 'debug' },
   model_api_disabled: { status: 405, type: 'MethodNotAllowedException', grpc: GRPC.permissionDenied, level: 'info' },
@@ -82,6 +86,9 @@ export const FAULTS = {
 
   // The operator's side: start-up and the command line. Never sent to a client.
   invalid_configuration: { status: 500, type: 'InternalServerException', grpc: GRPC.internal, level: 'error' },
+  usage: { status: 500, type: 'InternalServerException', grpc: GRPC.internal, level: 'error' },
+  server_unreachable: { status: 500, type: 'InternalServerException', grpc: GRPC.internal, level: 'error' },
+  server_refused: { status: 500, type: 'InternalServerException', grpc: GRPC.internal, level: 'error' },
 } as const satisfies Record<string, FaultEntry>;
 
 export type FaultCode = keyof typeof FAULTS;
