@@ -1,0 +1,15 @@
+// The name of a model that neither the request nor the manifest names (surface spec 7.5).
+
+/** Base name of the reference, cut at its archive extension, with everything but word characters replaced. */
+export function fallbackModelName(url: string): string {
+  const base = fileNameOf(url);
+  const stem = base.includes('.model') || base.includes('.mar') ? base.slice(0, base.lastIndexOf('.')) : base;
+  return stem.replace(/(\W|^_)/g, '_');
+}
+
+/** Last path component of a reference, without query or fragment where it is a URL (surface spec 8.6). */
+export function fileNameOf(url: string): string {
+  const isUrl = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(url);
+  const path = (isUrl ? url.replace(/[?#].*$/s, '') : url).replace(/\/+$/, '');
+  return path.slice(path.lastIndexOf('/') + 1);
+}
