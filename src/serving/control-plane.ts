@@ -74,7 +74,10 @@ export class ControlPlane implements ManagementPlane {
       await this.#remove(record);
       throw fault;
     }
-    return { status: 200, message: `Model "${name}" Version: ${version} registered with ${minWorkers} initial workers` };
+    return {
+      status: 200,
+      message: `Model "${name}" Version: ${version} registered with ${minWorkers} initial workers`,
+    };
   }
 
   /**
@@ -328,7 +331,11 @@ function laneSpec({ name, version, plan }: ModelRecord, settings: ServingSetting
     sequence:
       plan.sequence === null
         ? null
-        : { ...plan.sequence, maxPerWorker: Math.max(1, Math.ceil(plan.sequence.maxSequences / Math.max(1, plan.minWorkers))) },
+        : {
+            ...plan.sequence,
+            maxPerWorker: Math.max(1, Math.ceil(plan.sequence.maxSequences / Math.max(1, plan.minWorkers))),
+            headers: settings.sequenceHeaders,
+          },
   };
 }
 

@@ -1,6 +1,12 @@
 // The workers of one model version: how many there should be, what became of each, and when to start it again.
 import { Fault, type Clock, type Timer } from '../kernel/index.ts';
-import { initialWorkerState, isWorkerHealthy, nextWorkerState, torchServeStateName, type WorkerState } from '../model/index.ts';
+import {
+  initialWorkerState,
+  isWorkerHealthy,
+  nextWorkerState,
+  torchServeStateName,
+  type WorkerState,
+} from '../model/index.ts';
 import type { Announcements } from './announcements.ts';
 import type { DeathCause, WorkerSpec } from './ports.ts';
 import type { LaneKey, ShardControl, ShardEvent } from './shard-protocol.ts';

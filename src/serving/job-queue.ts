@@ -1,12 +1,13 @@
 // The waiting jobs of one lane: first in, first out, bounded by count and by bytes. Ended jobs are skipped, not searched for.
 import type { Job } from './job.ts';
+import type { WaitingJobs } from './waiting-jobs.ts';
 
 export interface QueueBounds {
   readonly maxJobs: number;
   readonly maxBytes: number;
 }
 
-export class JobQueue {
+export class JobQueue implements WaitingJobs {
   readonly #bounds: QueueBounds;
   #jobs: Job[] = [];
   #head = 0;
@@ -75,6 +76,13 @@ export class JobQueue {
     }
     return batch;
   }
+
+  /** Any worker can serve any of these. */
+  workerLost(): Job[] {
+    return [];
+  }
+
+  endSequences(): void {}
 
   /** Removes and returns everything that still waits. */
   drain(): Job[] {

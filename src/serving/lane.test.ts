@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Fault } from '../kernel/index.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { RecordingOutlet, result, replyOf, ScriptedLauncher, type ScriptedWorker } from '../../test/support/scripted-worker.ts';
+import {
+  RecordingOutlet,
+  result,
+  replyOf,
+  ScriptedLauncher,
+  type ScriptedWorker,
+} from '../../test/support/scripted-worker.ts';
 import { Announcements } from './announcements.ts';
 import type { Operation, Ticket } from './inference.ts';
 import { Shard } from './shard.ts';
@@ -37,12 +43,17 @@ function setUp(overrides: Partial<LaneSpec> = {}, workers = 1) {
     return launcher.last;
   };
   const started = Array.from({ length: workers }, (_, index) => start(String(9000 + index)));
-  const submit = (text = 'x', operation: Operation = 'predict'): { heard: string[]; ticket: Ticket } => {
+  const submit = (
+    text = 'x',
+    operation: Operation = 'predict',
+    sequenceId?: string,
+  ): { heard: string[]; ticket: Ticket } => {
     const outlet = new RecordingOutlet();
     const body = Buffer.from(text);
     const ticket = shard.submit(
       {
         requestId: text,
+        ...(sequenceId === undefined ? {} : { sequenceId }),
         operation,
         model: 'm',
         version: undefined,
@@ -125,7 +136,10 @@ describe('a lane', () => {
     const { submit, worker, clock } = setUp({ batchSize: 2 });
     submit('a');
     submit('b');
-    assert.deepEqual(worker.batches.map(({ items }) => items.length), [2]);
+    assert.deepEqual(
+      worker.batches.map(({ items }) => items.length),
+      [2],
+    );
     clock.advance(1000);
   });
 
@@ -228,10 +242,13 @@ describe('a lane', () => {
     const a = submit('a');
     const b = submit('b');
     worker.events.onDone(worker.batches.shift()!.id, [result('a1', true)]);
-    assert.deepEqual(worker.batches[0]!.items.map(({ requestId, isCached }) => [requestId, isCached]), [
-      ['a', true],
-      ['b', false],
-    ]);
+    assert.deepEqual(
+      worker.batches[0]!.items.map(({ requestId, isCached }) => [requestId, isCached]),
+      [
+        ['a', true],
+        ['b', false],
+      ],
+    );
     worker.events.onDone(worker.batches.shift()!.id, [result('a2'), result('b1', true)]);
     b.ticket.cancel();
     worker.events.onDone(worker.batches.shift()!.id, [result('b2', true)]);
@@ -244,6 +261,36 @@ describe('a lane', () => {
     const { submit } = setUp({ useJobTicket: true });
     submit();
     assert.throws(() => submit(), codeOf('queue_full'));
+  });
+
+  it('keeps a sequence in order on one worker and refuses one too many', () => {
+    const sequence = {
+      maxIdleMs: 1000,
+      timeoutMs: 0,
+      maxSequences: 2,
+      maxJobsPerSequence: 2,
+      maxPerWorker: 1,
+      headers: { id: 'sid', start: 'start', end: 'end' },
+    };
+    const { submit, workers, clock } = setUp({ sequence, batchSize: 4, maxBatchDelayMs: 0, maxQueuedJobs: 9 }, 2);
+    const [first, second] = workers as [ScriptedWorker, ScriptedWorker];
+    submit('a1', 'predict', 'a');
+    submit('b1', 'predict', 'b');
+    submit('a2', 'predict', 'a');
+    assert.throws(() => submit('c1', 'predict', 'c'), codeOf('queue_full'));
+    assert.deepEqual(
+      [first, second].map(({ batches }) => batches[0]!.items[0]!.requestId),
+      ['a1', 'b1'],
+    );
+    first.answer();
+    assert.equal(first.batches[0]!.items[0]!.requestId, 'a2');
+    first.answer();
+    second.answer();
+    clock.advance(1000);
+    const { heard } = submit('c1');
+    assert.match(String(first.batches[0]!.items[0]!.headers), /^sid,ts-seq-[0-9a-f-]{36},start,true$/);
+    first.kill({ kind: 'exit', exitCode: 1 });
+    assert.deepEqual(heard, ['fail:worker_died']);
   });
 
   it('answers what waits when it is closed, lets what runs finish, and is forgotten with its last worker', async () => {

@@ -1,9 +1,11 @@
 // The data path of one model version: its queue, its batcher and the seats of its workers. No I/O of its own.
-import { Fault, type Clock, type Timer } from '../kernel/index.ts';
+import { Fault, newRequestId, type Clock, type Timer } from '../kernel/index.ts';
 import { batchClosesInMs } from '../model/index.ts';
 import type { Announcements } from './announcements.ts';
-import type { InferenceRequest, Outlet, Ticket } from './inference.ts';
+import type { InferenceRequest, Outlet, Reply, Ticket } from './inference.ts';
 import { JobQueue } from './job-queue.ts';
+import { SequenceQueue } from './sequence-queue.ts';
+import type { WaitingJobs } from './waiting-jobs.ts';
 import { Job } from './job.ts';
 import type { BatchResult, DeathCause, WorkerEvents } from './ports.ts';
 import { faultOfDeath, Seat, type Batch } from './seat.ts';
@@ -17,7 +19,7 @@ export class Lane {
   readonly spec: LaneSpec;
   readonly #clock: Clock;
   readonly #announce: Announcements;
-  readonly #queue: JobQueue;
+  readonly #queue: WaitingJobs;
   readonly #seats = new Map<string, Seat>();
   #batchTimer: Timer | undefined;
   #nextBatchId = 1;
@@ -28,7 +30,8 @@ export class Lane {
     this.spec = spec;
     this.#clock = clock;
     this.#announce = announce;
-    this.#queue = new JobQueue({ maxJobs: spec.maxQueuedJobs, maxBytes: spec.maxQueuedBytes });
+    const bounds = { maxJobs: spec.maxQueuedJobs, maxBytes: spec.maxQueuedBytes };
+    this.#queue = spec.sequence === null ? new JobQueue(bounds) : new SequenceQueue(spec.sequence, bounds, clock);
   }
 
   get stats(): LaneStats {
@@ -36,7 +39,7 @@ export class Lane {
   }
 
   submit(request: InferenceRequest, outlet: Outlet): Ticket {
-    const job = new Job(request, outlet, this.#clock.now());
+    const job = new Job(this.#inSequence(request), outlet, this.#clock.now());
     this.#publish('accepted', job, 0);
     this.#refuseIfHopeless(request);
     if (!this.#queue.offer(job)) throw this.#noWorker('queue_full', request);
@@ -79,21 +82,30 @@ export class Lane {
 
   /** Sends what may be sent now. Called whenever a job, a worker or room has come. */
   pump(): void {
-    for (let job = this.#queue.peek(); job !== undefined; job = this.#queue.peek()) {
+    for (;;) {
       const seat = this.#freeSeat();
-      if (seat === undefined) return;
-      const waitMs = job.isAlone ? 0 : this.#closesInMs(job);
+      const oldest = seat && this.#queue.peek(seat.workerId);
+      if (seat === undefined || oldest === undefined) return;
+      const waitMs = oldest.isAlone ? 0 : this.#closesInMs(oldest);
       if (waitMs > 0) return this.#wakeIn(waitMs);
-      this.#dispatch(seat, this.#queue.take(this.spec.batchSize));
+      this.#dispatch(seat, this.#queue.take(this.spec.batchSize, seat.workerId));
     }
+  }
+
+  /** Stateful models: a request without a sequence begins one (surface spec 2.8). */
+  #inSequence(request: InferenceRequest): InferenceRequest {
+    if (this.spec.sequence === null || request.sequenceId !== undefined) return request;
+    const { headers } = this.spec.sequence;
+    const sequenceId = `ts-seq-${newRequestId()}`;
+    return { ...request, sequenceId, headers: [...request.headers, [headers.id, sequenceId], [headers.start, 'true']] };
   }
 
   /** Continuous batching: the next step takes the jobs that stay, and waiting ones that may join them. */
   #step(seat: Seat, staying: readonly Job[]): void {
-    const next = this.#queue.peek();
+    const next = this.#queue.peek(seat.workerId);
     const mayJoin = next !== undefined && !next.isAlone && next.request.operation === staying[0]!.request.operation;
     const room = mayJoin ? this.spec.batchSize - staying.length : 0;
-    this.#dispatch(seat, [...staying, ...this.#queue.take(room)]);
+    this.#dispatch(seat, [...staying, ...this.#queue.take(room, seat.workerId)]);
   }
 
   #dispatch(seat: Seat, jobs: readonly Job[]): void {
@@ -126,12 +138,13 @@ export class Lane {
     });
   }
 
-  /** An idle seat, else one that may take a second batch behind a short one. */
+  /** An idle seat that something waits for, else one that may take a second batch behind a short one. */
   #freeSeat(): Seat | undefined {
+    const isOneAtATime = this.spec.isContinuous || this.spec.sequence !== null;
     let second: Seat | undefined;
     for (const seat of this.#seats.values()) {
-      if (seat.isIdle) return seat;
-      if (!this.spec.isContinuous && seat.canTakeAnother && (second?.batches.length ?? Infinity) > seat.batches.length) {
+      if (seat.isIdle && (this.spec.sequence === null || this.#queue.peek(seat.workerId) !== undefined)) return seat;
+      if (!isOneAtATime && seat.canTakeAnother && (second?.batches.length ?? Infinity) > seat.batches.length) {
         second = seat;
       }
     }
@@ -196,19 +209,26 @@ export class Lane {
     const innocent: Job[] = [];
     for (const job of behind.flatMap((batch) => batch?.jobs ?? [])) {
       job.deaths += 1;
-      if (job.hasStreamed || job.deaths > MAX_DEATHS || this.#isClosed) this.#fail(job, faultOfDeath(cause));
+      if (job.hasStreamed || job.deaths > MAX_DEATHS || !this.#mayRunAgain) this.#fail(job, faultOfDeath(cause));
       else innocent.push(job);
     }
     this.#queue.putBack(innocent);
+    for (const orphan of this.#queue.workerLost(seat.workerId)) this.#fail(orphan, faultOfDeath(cause));
     if (front === undefined) return;
     // Scaling down is not the request's fault (surface spec 10.5).
-    if (cause.kind === 'stopped' && !this.#isClosed) this.#queue.putBack(front.jobs.filter((job) => !job.hasStreamed));
+    if (cause.kind === 'stopped' && this.#mayRunAgain)
+      this.#queue.putBack(front.jobs.filter((job) => !job.hasStreamed));
     else this.#retryAloneOrFail(front, faultOfDeath(cause));
+  }
+
+  /** A stateful handler may have applied a request before it failed; its state is gone with its worker. */
+  get #mayRunAgain(): boolean {
+    return !this.#isClosed && this.spec.sequence === null;
   }
 
   #retryAloneOrFail(batch: Batch, fault: Fault): void {
     const again: Job[] = [];
-    const mayRetry = this.spec.retryFailedBatches && batch.jobs.length > 1 && !this.#isClosed;
+    const mayRetry = this.spec.retryFailedBatches && batch.jobs.length > 1 && this.#mayRunAgain;
     for (const job of batch.jobs) {
       if (job.hasEnded) continue;
       if (!mayRetry || job.hasStreamed || job.isAlone) this.#fail(job, fault);
@@ -238,7 +258,13 @@ export class Lane {
   }
 
   #answer(job: Job, batch: Batch, result: BatchResult): void {
+    if (this.spec.sequence !== null) this.#endSequences(result.reply, this.spec.sequence.headers.end);
     if (job.answer(result.reply)) this.#publish('answered', job, batch.jobs.length);
+  }
+
+  #endSequences({ headers }: Reply, endHeader: string): void {
+    const ids = headers.find(([name]) => name.toLowerCase() === endHeader.toLowerCase())?.[1];
+    if (ids !== undefined) this.#queue.endSequences(ids.split(';'));
   }
 
   #fail(job: Job, fault: Fault): void {
@@ -283,7 +309,8 @@ export class Lane {
   #noWorker(code: 'no_worker' | 'queue_full', { model, version, operation }: InferenceRequest): Fault {
     const subject = version === undefined ? `Model "${model}"` : `Model "${model}" Version ${version}"`;
     const advice = 'Please use scale workers API to add workers.';
-    if (operation === 'describe') return new Fault(code, `${subject} has no worker to serve describe request. ${advice}`);
+    if (operation === 'describe')
+      return new Fault(code, `${subject} has no worker to serve describe request. ${advice}`);
     return new Fault(
       code,
       `${subject} has no worker to serve inference request. ${advice} If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`,

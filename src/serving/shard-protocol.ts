@@ -29,6 +29,8 @@ export interface SequenceSpec {
   readonly maxJobsPerSequence: number;
   /** Share of the sequences that one worker may hold. */
   readonly maxPerWorker: number;
+  /** Header names (surface spec 2.8). */
+  readonly headers: { readonly id: string; readonly start: string; readonly end: string };
 }
 
 export interface LaneStats {

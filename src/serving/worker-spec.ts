@@ -25,7 +25,8 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
     workerId: input.workerId,
     runtime: admitted.runtime,
     // Surface spec 8.2: `python` is the configured interpreter, `python3` the one on PATH.
-    interpreter: admitted.runtime === 'python' ? (input.runtimeLabel === 'python3' ? 'python3' : settings.python) : undefined,
+    interpreter:
+      admitted.runtime === 'python' ? (input.runtimeLabel === 'python3' ? 'python3' : settings.python) : undefined,
     dir: admitted.dir,
     threads,
     gpuId,
