@@ -40,9 +40,13 @@ export interface CagedCommand {
   readonly extraFds: readonly number[];
   /** Where the worker finds the model: `load.model.dir`. */
   readonly modelDir: string;
+  /** The number of the assigned GPU inside, where no other GPU exists: `load.model.gpuId`. */
+  readonly gpuId: number | null;
   /** `load.model.cage`: what `cage.apply` of the Python worker takes, or null. */
   readonly innerCage: Readonly<Record<string, unknown>> | null;
-  /** Tells out of memory from a crash. Ask once, after the exit and before `dispose`. */
+  /** Called by `spawnCaged` with the process id: starts what watches the worker from outside. */
+  attach(pid: number): void;
+  /** Tells out of memory from a crash. Ask after the exit and before `dispose`. */
   exitCause(exitCode: number | null, signal: string | null): DeathCause;
   /** Kills what is left of the worker's process tree, and gives back descriptors, cgroups and directories. Safe to repeat. */
   dispose(): Promise<void>;
@@ -56,7 +60,7 @@ export interface Cage {
 
 export interface CageOptions {
   readonly level: IsolationLevel;
-  /** First of the uids that workers get when the server is root. Every model directory gets its own. */
+  /** First of the 500 uids that workers get when the server is root; each running worker has its own. 65000 by default. */
   readonly firstWorkerUid?: number;
   /** Lets handlers start child processes. On by default: TorchServe handlers do. */
   readonly allowSubprocess?: boolean;

@@ -1,3 +1,4 @@
 // The cage: every worker process starts through it.
 export type { Cage, CageOptions, CagePlan, CagedCommand, WrapRequest } from './contract.ts';
+export { createCage } from './create.ts';
 export { spawnCaged } from './spawn.ts';

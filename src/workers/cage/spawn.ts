@@ -17,7 +17,7 @@ export function spawnCaged(command: CagedCommand): ChildProcess {
       while (stdio.length < fd) stdio.push('ignore');
       stdio[fd] = nothing;
     }
-    return spawn(command.file, command.args, {
+    const child = spawn(command.file, command.args, {
       stdio,
       env: { ...command.env },
       cwd: command.cwd,
@@ -25,6 +25,8 @@ export function spawnCaged(command: CagedCommand): ChildProcess {
       ...(command.uid === undefined ? {} : { uid: command.uid }),
       ...(command.gid === undefined ? {} : { gid: command.gid }),
     });
+    if (child.pid !== undefined) command.attach(child.pid);
+    return child;
   } finally {
     closeSync(nothing);
   }

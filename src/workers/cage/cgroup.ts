@@ -1,0 +1,214 @@
+// Control groups: the only limits that hold a worker and all its children together. v2 where delegated, else v1.
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import type { WorkerLimits } from '../../policy/index.ts';
+
+const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
+type Controller = (typeof CONTROLLERS)[number];
+
+/** Where this server may make groups: for v2 one folder for all controllers, for v1 one each. */
+export interface CgroupHost {
+  readonly version: 1 | 2;
+  readonly roots: ReadonlyMap<Controller, string>;
+}
+
+/** One worker's group. */
+export interface WorkerCgroup {
+  /** Files that a process writes its id into, to enter. */
+  readonly entrances: readonly string[];
+  /** How many processes of the group the kernel killed for want of memory. */
+  oomKills(): number;
+  /** Kills what is left in the group and removes it. */
+  dispose(): Promise<void>;
+}
+
+const FOLDER = 'davy';
+/** One period of the CPU scheduler, in microseconds. */
+const CPU_PERIOD_US = 100_000;
+const REMOVE_ATTEMPTS = 50;
+const REMOVE_PAUSE_MS = 10;
+
+/** Finds what may be written; null where there is nothing. `files` makes another root than `/` testable. */
+export function findCgroups(root = '/', pid: number = process.pid): CgroupHost | null {
+  const memberships = readText(join(root, 'proc/self/cgroup')).split('\n');
+  const mounts = cgroupMounts(readText(join(root, 'proc/self/mountinfo')));
+  const roots = new Map<Controller, string>();
+  for (const controller of CONTROLLERS) {
+    const mount = mounts.find((entry) => entry.version === 1 && entry.controllers.includes(controller));
+    const path = memberships.find((line) => line.split(':')[1]?.split(',').includes(controller))?.split(':')[2];
+    if (mount === undefined || path === undefined) continue;
+    const made = makeGroup(join(root, ownFolder(mount, path)), pid);
+    if (made !== null) roots.set(controller, made);
+  }
+  if (roots.has('memory')) return { version: 1, roots };
+
+  const unified = mounts.find((entry) => entry.version === 2);
+  const path = memberships.find((line) => line.startsWith('0::'))?.slice(3);
+  if (unified === undefined || path === undefined) return null;
+  return delegated(join(root, ownFolder(unified, path)), pid);
+}
+
+/** Makes the group of one worker. Throws when the kernel refuses a limit: an unlimited group would be a lie. */
+export function makeWorkerCgroup(host: CgroupHost, name: string, limits: WorkerLimits): WorkerCgroup {
+  const folders = new Map<Controller, string>();
+  for (const [controller, root] of host.roots) {
+    const folder = join(root, name);
+    mkdirSync(folder, { recursive: true });
+    folders.set(controller, folder);
+  }
+  const unique = [...new Set(folders.values())];
+  for (const [controller, folder] of folders) {
+    for (const [file, value] of settings(host.version, controller, limits)) {
+      if (existsSync(join(folder, file))) writeFileSync(join(folder, file), value);
+    }
+  }
+  const memory = folders.get('memory');
+  const oomFile = host.version === 2 ? 'memory.events' : 'memory.oom_control';
+  return {
+    entrances: unique.map((folder) => join(folder, 'cgroup.procs')),
+    oomKills: () =>
+      Number(/^oom_kill (\d+)$/m.exec(memory === undefined ? '' : readText(join(memory, oomFile)))?.[1] ?? 0),
+    dispose: async () => {
+      for (const folder of unique) await removeGroup(folder);
+    },
+  };
+}
+
+/** Removes the server's own groups; the workers' must be gone. */
+export async function releaseCgroups(host: CgroupHost): Promise<void> {
+  if (host.version === 2) return;
+  for (const folder of host.roots.values()) await removeGroup(folder);
+}
+
+function settings(version: 1 | 2, controller: Controller, limits: WorkerLimits): [string, string][] {
+  const quota = String(Math.round((limits.cpus ?? 0) * CPU_PERIOD_US));
+  switch (controller) {
+    case 'memory':
+      return version === 2
+        ? [
+            ['memory.max', String(limits.memoryBytes)],
+            ['memory.swap.max', '0'],
+            ['memory.oom.group', '1'],
+          ]
+        : [
+            ['memory.limit_in_bytes', String(limits.memoryBytes)],
+            ['memory.memsw.limit_in_bytes', String(limits.memoryBytes)],
+          ];
+    case 'pids':
+      return [['pids.max', String(limits.tasks)]];
+    case 'cpu':
+      if (limits.cpus === null) return [];
+      return version === 2
+        ? [['cpu.max', `${quota} ${CPU_PERIOD_US}`]]
+        : [
+            ['cpu.cfs_period_us', String(CPU_PERIOD_US)],
+            ['cpu.cfs_quota_us', quota],
+          ];
+  }
+}
+
+/** Our own sub-folder, and the end of those that dead servers left behind. */
+function makeGroup(parent: string, pid: number): string | null {
+  try {
+    accessSync(parent, constants.W_OK);
+    for (const name of readdirSync(parent)) removeStale(parent, name);
+    const folder = join(parent, `${FOLDER}-${pid}`);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  } catch {
+    return null;
+  }
+}
+
+/** v2 takes limits only in a subtree whose parent holds no process: the server moves into a leaf of its own. */
+function delegated(own: string, pid: number): CgroupHost | null {
+  try {
+    const offered = readText(join(own, 'cgroup.controllers')).trim().split(/\s+/);
+    const usable = CONTROLLERS.filter((controller) => offered.includes(controller));
+    if (!usable.includes('memory')) return null;
+    mkdirSync(join(own, `${FOLDER}-server`), { recursive: true });
+    writeFileSync(join(own, `${FOLDER}-server`, 'cgroup.procs'), String(pid));
+    writeFileSync(join(own, 'cgroup.subtree_control'), usable.map((controller) => `+${controller}`).join(' '));
+    return { version: 2, roots: new Map(usable.map((controller) => [controller, own])) };
+  } catch {
+    return null;
+  }
+}
+
+interface CgroupMount {
+  readonly version: 1 | 2;
+  readonly point: string;
+  readonly root: string;
+  readonly controllers: readonly string[];
+}
+
+function cgroupMounts(mountinfo: string): CgroupMount[] {
+  const found: CgroupMount[] = [];
+  for (const line of mountinfo.split('\n')) {
+    const [left, right] = line.split(' - ');
+    const [, , , root, point] = (left ?? '').split(' ');
+    const [type, , options] = (right ?? '').split(' ');
+    if (root === undefined || point === undefined) continue;
+    if (type === 'cgroup') found.push({ version: 1, root, point, controllers: (options ?? '').split(',') });
+    if (type === 'cgroup2') found.push({ version: 2, root, point, controllers: [] });
+  }
+  return found;
+}
+
+/** The mount may show only a part of the hierarchy (in a container): what is above its root is not ours to name. */
+function ownFolder(mount: CgroupMount, path: string): string {
+  const below = mount.root !== '/' && path.startsWith(mount.root) ? path.slice(mount.root.length) : path;
+  return join(mount.point, below);
+}
+
+async function removeGroup(folder: string): Promise<void> {
+  for (let attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
+    for (const line of readText(join(folder, 'cgroup.procs')).split('\n')) if (line !== '') endProcess(Number(line));
+    try {
+      rmdirSync(folder);
+      return;
+    } catch {
+      if (!existsSync(folder)) return;
+      await delay(REMOVE_PAUSE_MS);
+    }
+  }
+}
+
+function removeStale(parent: string, name: string): void {
+  const pid = new RegExp(`^${FOLDER}-(\\d+)$`).exec(name)?.[1];
+  if (pid === undefined || existsSync(`/proc/${pid}`)) return;
+  try {
+    for (const child of readdirSync(join(parent, name), { withFileTypes: true })) {
+      if (child.isDirectory()) rmdirSync(join(parent, name, child.name));
+    }
+    rmdirSync(join(parent, name));
+  } catch {
+    // Somebody is still in there: not ours to end.
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,250 @@
+// Builds the cage of a server: looks at the machine, refuses what it cannot promise, wraps one worker at a time.
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Fault } from '../../kernel/index.ts';
+import { ARCHITECTURES, type Architecture } from '../../policy/index.ts';
+import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
+import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
+import { exitCause } from './exit-cause.ts';
+import { canUnshareMounts, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
+import { findProgram } from './interpreter.ts';
+import { closeAll, openBytes } from './memory-file.ts';
+import { watchMemory } from './memory-watch.ts';
+import { describePlan } from './plan.ts';
+import { cageScript } from './places.ts';
+import { wrapProcess, type ProcessCage } from './process-level.ts';
+import { chain } from './root-chain.ts';
+import { wrapStrict, type StrictCage, type Wrapped } from './strict.ts';
+import { WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
+import { WorkerUids } from './worker-uids.ts';
+
+/**
+ * Finds out whether the level can be had. Throws `invalid_configuration` that names what is missing and the remedy;
+ * it never settles for less than was asked for.
+ */
+export async function createCage(options: CageOptions): Promise<Cage> {
+  const host = await lookAround(options);
+  const mechanics = await mechanicsOf(options, host);
+  return new HostCage(describePlan(mechanics, host), mechanics, host);
+}
+
+/** How a level wraps a worker. */
+export type Mechanics =
+  | { readonly level: 'strict'; readonly cage: StrictCage }
+  | { readonly level: 'process'; readonly cage: ProcessCage }
+  | { readonly level: 'none' };
+
+export interface Host {
+  readonly isRoot: boolean;
+  readonly uids: WorkerUids;
+  readonly canUnshare: boolean;
+  readonly cgroups: CgroupHost | null;
+}
+
+async function lookAround(options: CageOptions): Promise<Host> {
+  const isRoot = process.getuid?.() === 0;
+  return {
+    isRoot,
+    uids: new WorkerUids(options.firstWorkerUid),
+    canUnshare: isRoot && (await canUnshareMounts()),
+    cgroups: options.level === 'none' ? null : findCgroups(),
+  };
+}
+
+async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics> {
+  if (options.level === 'none') return { level: 'none' };
+  const architecture = thisArchitecture();
+  const filter = {
+    allowSubprocess: options.allowSubprocess ?? true,
+    allowUnixSockets: options.level === 'strict' && (options.allowUnixSockets ?? false),
+    allowMemfd: host.cgroups !== null,
+  };
+  if (host.isRoot && findProgram('setpriv') === null) {
+    throw refusal(options.level, { missing: 'setpriv is not installed', remedy: 'apt-get install -y util-linux' });
+  }
+  const landlock = await probeLandlock(options.python);
+  if (options.level === 'process') {
+    if (isFinding(landlock)) throw refusal('process', landlock);
+    return { level: 'process', cage: { architecture, landlock, filter, sharesUid: !host.isRoot } };
+  }
+  const uid = host.isRoot ? host.uids.take() : undefined;
+  const bubblewrap = await probeBubblewrap(uid);
+  if (uid !== undefined) host.uids.give(uid);
+  if (isFinding(bubblewrap)) throw refusal('strict', bubblewrap);
+  const prlimit = findProgram('prlimit');
+  if (prlimit === null) {
+    throw refusal('strict', { missing: 'prlimit is not installed', remedy: 'apt-get install -y util-linux' });
+  }
+  const landlockAbi = isFinding(landlock) ? 0 : landlock.abi;
+  return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, filter } };
+}
+
+function refusal(level: string, finding: Finding): Fault {
+  return new Fault(
+    'invalid_configuration',
+    `Isolation level "${level}" cannot be had: ${finding.missing}. To get it: ${finding.remedy}`,
+  );
+}
+
+function thisArchitecture(): Architecture {
+  const found = ARCHITECTURES.find((architecture) => architecture === process.arch);
+  if (found !== undefined && process.platform === 'linux') return found;
+  throw new Fault(
+    'invalid_configuration',
+    `Workers can be isolated on Linux for x64 and arm64 only, not on ${process.platform} ${process.arch}.`,
+  );
+}
+
+class HostCage implements Cage {
+  readonly plan: CagePlan;
+  readonly #mechanics: Mechanics;
+  readonly #host: Host;
+  readonly #wanted = new WantedPaths();
+  #count = 0;
+
+  constructor(plan: CagePlan, mechanics: Mechanics, host: Host) {
+    this.plan = plan;
+    this.#mechanics = mechanics;
+    this.#host = host;
+  }
+
+  async wrap(request: WrapRequest): Promise<CagedCommand> {
+    if (this.#mechanics.level === 'none') return uncaged(request);
+    const wanted = await this.#wanted.of(request);
+    const held = new Holdings();
+    try {
+      return this.#wrap(this.#mechanics, request, wanted, held);
+    } catch (error) {
+      await held.giveBack();
+      throw error;
+    }
+  }
+
+  #wrap(
+    mechanics: Exclude<Mechanics, { level: 'none' }>,
+    request: WrapRequest,
+    wanted: Wanted,
+    held: Holdings,
+  ): CagedCommand {
+    const uid = this.#host.isRoot ? held.uid(this.#host.uids) : undefined;
+    const tmp = mechanics.level === 'process' ? held.folder(uid) : undefined;
+    const wrapped =
+      mechanics.level === 'strict'
+        ? wrapStrict(mechanics.cage, request, wanted)
+        : wrapProcess(mechanics.cage, request, wanted, tmp ?? '/tmp');
+    const cgroup =
+      this.#host.cgroups === null
+        ? null
+        : makeWorkerCgroup(this.#host.cgroups, `worker-${(this.#count += 1)}`, request.limits);
+    if (cgroup !== null) held.onGiveBack(() => cgroup.dispose());
+    const stage = mechanics.level === 'process' ? [mechanics.cage.landlock.python, cageScript()] : [];
+    const [file = '', ...args] = chain(
+      {
+        uid,
+        canUnshare: this.#host.canUnshare,
+        paths: withTargets([...wanted.paths, request.modelDir, ...stage]),
+        cgroupEntrances: cgroup?.entrances ?? [],
+        ...(tmp === undefined ? {} : { tmp: { path: tmp, bytes: request.limits.tmpBytes } }),
+      },
+      wrapped.command,
+    );
+    return assemble({ file, args, wrapped, held, limits: request.limits, oomKills: cgroup?.oomKills ?? null });
+  }
+}
+
+/** What a worker holds of the machine while it lives, given back in reverse order. */
+class Holdings {
+  readonly #undo: (() => void | Promise<void>)[] = [];
+
+  onGiveBack(undo: () => void | Promise<void>): void {
+    this.#undo.push(undo);
+  }
+
+  uid(pool: WorkerUids): number {
+    const uid = pool.take();
+    this.#undo.push(() => pool.give(uid));
+    return uid;
+  }
+
+  /** A private folder; removing it follows no links that the worker left there. */
+  folder(owner: number | undefined): string {
+    const path = mkdtempSync(join(tmpdir(), 'davy-worker-'));
+    this.#undo.push(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
+    if (owner !== undefined) chownSync(path, owner, owner);
+    return path;
+  }
+
+  fds(contents: readonly (string | Uint8Array)[]): readonly number[] {
+    return contents.map((content) => {
+      const fd = openBytes(content);
+      this.#undo.push(() => closeAll([fd]));
+      return fd;
+    });
+  }
+
+  async giveBack(): Promise<void> {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
+  }
+}
+
+interface Parts {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly wrapped: Wrapped;
+  readonly held: Holdings;
+  readonly limits: WrapRequest['limits'];
+  /** null without a memory cgroup. */
+  readonly oomKills: (() => number) | null;
+}
+
+function assemble({ file, args, wrapped, held, limits, oomKills }: Parts): CagedCommand {
+  let wasOverLimit = false;
+  return {
+    file,
+    args,
+    env: wrapped.env,
+    cwd: '/',
+    extraFds: held.fds(wrapped.contents),
+    modelDir: wrapped.modelDir,
+    gpuId: wrapped.gpuId,
+    innerCage: wrapped.innerCage,
+    attach: (pid) => {
+      held.onGiveBack(() => endGroup(pid));
+      if (oomKills !== null) return;
+      const stop = watchMemory(pid, limits.memoryBytes, () => {
+        wasOverLimit = true;
+        endGroup(pid);
+      });
+      held.onGiveBack(stop);
+    },
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, wasOverLimit ? 1 : (oomKills?.() ?? 0)),
+    dispose: () => held.giveBack(),
+  };
+}
+
+function uncaged(request: WrapRequest): CagedCommand {
+  const held = new Holdings();
+  return {
+    file: request.file,
+    args: request.args,
+    env: { PATH: process.env['PATH'] ?? '', ...request.env },
+    cwd: request.modelDir,
+    extraFds: [],
+    modelDir: request.modelDir,
+    gpuId: request.gpuId,
+    innerCage: null,
+    attach: (pid) => held.onGiveBack(() => endGroup(pid)),
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, 0),
+    dispose: () => held.giveBack(),
+  };
+}
+
+/** The worker leads its process group; in a cage nobody can leave it, or leaving it does not help. */
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody is left.
+  }
+}

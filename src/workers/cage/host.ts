@@ -1,0 +1,157 @@
+// What this machine offers to a cage, found out by trying, and what to do where it offers too little.
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { cageScript } from './places.ts';
+import { findProgram } from './interpreter.ts';
+
+const run = promisify(execFile);
+/** A probe that hangs is a probe that failed. */
+const PROBE_TIMEOUT_MS = 10_000;
+
+export interface BubblewrapHost {
+  readonly path: string;
+  readonly version: string;
+  /** Since 0.8.0: no user namespaces inside the sandbox. */
+  readonly hasDisableUserns: boolean;
+}
+
+/** A Python that can put the `process` level on any command. */
+export interface LandlockHost {
+  readonly python: string;
+  readonly abi: number;
+}
+
+/** A finding names what is missing and the line that mends it. */
+export interface Finding {
+  readonly missing: string;
+  readonly remedy: string;
+}
+
+/** Looks for bubblewrap and makes a namespace with it as the worker's uid. Returns the finding when that fails. */
+export async function probeBubblewrap(uid: number | undefined): Promise<BubblewrapHost | Finding> {
+  const path = findProgram('bwrap');
+  if (path === null) return { missing: 'bubblewrap (the program bwrap) is not installed', remedy: installHint() };
+  if ((statSync(path).mode & 0o4000) !== 0) {
+    return { missing: `${path} is setuid root`, remedy: `use a kernel with user namespaces and: chmod u-s ${path}` };
+  }
+  try {
+    const version =
+      /(\d+\.\d+\.\d+)/.exec((await run(path, ['--version'], { timeout: PROBE_TIMEOUT_MS })).stdout)?.[1] ?? '0.0.0';
+    const [major = 0, minor = 0] = version.split('.').map(Number);
+    const features = major * 1000 + minor;
+    if (features < 5) return { missing: `bubblewrap ${version} is too old (0.5.0 is needed)`, remedy: installHint() };
+    const namespaces = [
+      '--unshare-user',
+      '--unshare-pid',
+      '--unshare-net',
+      '--unshare-cgroup-try',
+      '--cap-drop',
+      'ALL',
+    ];
+    await run(path, [...namespaces, '--ro-bind', '/', '/', '--', findProgram('true') ?? '/bin/true'], {
+      timeout: PROBE_TIMEOUT_MS,
+      env: {},
+      cwd: '/',
+      ...(uid === undefined ? {} : { uid, gid: uid }),
+    });
+    return { path, version, hasDisableUserns: features >= 8 };
+  } catch (error) {
+    return { missing: `bubblewrap cannot make namespaces: ${lastLine(error)}`, remedy: namespaceHint() };
+  }
+}
+
+/** Tries the pythons that could carry the `process` level. */
+export async function probeLandlock(preferred: string | undefined): Promise<LandlockHost | Finding> {
+  const candidates =
+    preferred === undefined ? ['/usr/bin/python3', 'python3', 'python'] : [preferred, '/usr/bin/python3'];
+  for (const candidate of candidates) {
+    const python = findProgram(candidate);
+    if (python === null) continue;
+    try {
+      const { stdout } = await run(python, ['-I', '-S', '-B', cageScript(), 'abi'], {
+        timeout: PROBE_TIMEOUT_MS,
+        cwd: '/',
+      });
+      const abi = Number(stdout.trim());
+      if (!Number.isInteger(abi)) continue;
+      return abi >= MIN_LANDLOCK_ABI
+        ? { python, abi }
+        : {
+            missing:
+              abi === 0
+                ? 'this kernel has no Landlock, or it is switched off'
+                : `Landlock ABI ${abi} is too old (4 is needed)`,
+            remedy: 'boot Linux 6.7 or newer with "landlock" in the lsm= list',
+          };
+    } catch {
+      // Not a Python that runs: the next one may be.
+    }
+  }
+  return {
+    missing: 'there is no Python 3 to put Landlock and seccomp on a worker (Node cannot do that to itself)',
+    remedy: 'apt-get install python3-minimal',
+  };
+}
+
+/** The first that can refuse TCP; before it a worker could reach the server's own listeners. */
+export const MIN_LANDLOCK_ABI = 4;
+
+/** Whether root may make the private mounts that let worker uids reach files in closed folders. */
+export async function canUnshareMounts(): Promise<boolean> {
+  try {
+    await run('unshare', ['--mount', '--propagation', 'slave', 'true'], { timeout: PROBE_TIMEOUT_MS, cwd: '/' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function isFinding(value: object): value is Finding {
+  return 'remedy' in value;
+}
+
+function installHint(): string {
+  const lines: readonly (readonly [string, string])[] = [
+    ['apt-get', 'apt-get install -y bubblewrap'],
+    ['dnf', 'dnf install -y bubblewrap'],
+    ['apk', 'apk add bubblewrap'],
+    ['zypper', 'zypper install -y bubblewrap'],
+    ['pacman', 'pacman -S bubblewrap'],
+  ];
+  const line = lines.find(([program]) => findProgram(program) !== null)?.[1] ?? 'install the package "bubblewrap"';
+  return process.getuid?.() === 0 ? line : `sudo ${line}`;
+}
+
+function namespaceHint(): string {
+  if (text('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === '1') {
+    return 'Ubuntu restricts user namespaces: install an AppArmor profile that allows "userns" for bwrap (docs/security-model.md)';
+  }
+  if (text('/proc/sys/kernel/unprivileged_userns_clone') === '0') return 'sysctl -w kernel.unprivileged_userns_clone=1';
+  if (text('/proc/sys/user/max_user_namespaces') === '0') return 'sysctl -w user.max_user_namespaces=10000';
+  if (isContainer()) {
+    return 'this container forbids namespaces: see "Containers" in docs/security-model.md, or choose the level "process"';
+  }
+  return 'allow user namespaces for this user, or choose the level "process"';
+}
+
+export function isContainer(): boolean {
+  return (
+    existsSync('/.dockerenv') ||
+    existsSync('/run/.containerenv') ||
+    process.env['KUBERNETES_SERVICE_HOST'] !== undefined
+  );
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function lastLine(error: unknown): string {
+  const detail = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  return (detail === '' ? String(error) : detail).split('\n').at(-1)?.slice(0, 200) ?? '';
+}

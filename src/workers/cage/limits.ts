@@ -1,0 +1,28 @@
+// Resource limits that a process carries with it (setrlimit), for all three levels of isolation.
+import type { WorkerLimits } from '../../policy/index.ts';
+
+/** Pending signals: a worker has no use for more than a few. */
+const PENDING_SIGNALS = 256;
+/** What an unprivileged process may lock by default. */
+const LOCKED_BYTES = 65_536;
+
+/**
+ * Names as in setrlimit, without RLIMIT_. DATA counts one process, but answers with a clean MemoryError instead of a
+ * kill; it would also count what a GPU driver maps, so workers with a GPU go without.
+ */
+export function resourceLimits(limits: WorkerLimits, hasGpu: boolean): Record<string, number> {
+  return {
+    NOFILE: limits.openFiles,
+    NPROC: limits.tasks,
+    FSIZE: limits.fileBytes,
+    CORE: 0,
+    MSGQUEUE: 0,
+    SIGPENDING: PENDING_SIGNALS,
+    ...(hasGpu ? {} : { DATA: limits.memoryBytes, MEMLOCK: LOCKED_BYTES }),
+  };
+}
+
+/** The same as arguments of prlimit(1). */
+export function prlimitArguments(limits: Readonly<Record<string, number>>): string[] {
+  return Object.entries(limits).map(([name, value]) => `--${name.toLowerCase()}=${value}:${value}`);
+}

@@ -1,0 +1,69 @@
+// Tells in an operator's words what holds the workers of this server.
+import type { CagePlan } from './contract.ts';
+import type { Host, Mechanics } from './create.ts';
+
+export function describePlan(mechanics: Mechanics, host: Host): CagePlan {
+  return {
+    level: mechanics.level,
+    mechanism: mechanism(mechanics, host),
+    limits: limits(mechanics, host),
+    degraded: degraded(mechanics, host),
+  };
+}
+
+function mechanism(mechanics: Mechanics, host: Host): string[] {
+  const uid = host.isRoot ? ['every worker under a uid of its own, without capabilities'] : [];
+  switch (mechanics.level) {
+    case 'strict':
+      return [
+        `bubblewrap ${mechanics.cage.bubblewrap.version}: user, pid, ipc, uts, cgroup, net and mount namespaces`,
+        'no network, read-only minimal root, private /tmp, empty environment',
+        `seccomp allowlist (${mechanics.cage.architecture}), and a narrower one for Python before model code runs`,
+        ...(mechanics.cage.landlockAbi > 0 ? [`Landlock ABI ${mechanics.cage.landlockAbi} inside Python workers`] : []),
+        ...uid,
+      ];
+    case 'process':
+      return [
+        `Landlock ABI ${mechanics.cage.landlock.abi}: no files but its own, no TCP`,
+        `seccomp allowlist (${mechanics.cage.architecture}): no sockets, calls with a process id only for itself`,
+        'private folder for temporary files, empty environment',
+        ...uid,
+      ];
+    case 'none':
+      return [];
+  }
+}
+
+function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
+  if (mechanics.level === 'none') return { memory: 'none', tasks: 'none', cpu: 'none', files: 'none', tmp: 'none' };
+  const cgroup = host.cgroups === null ? null : `cgroup v${host.cgroups.version}`;
+  const isSized = mechanics.level === 'strict' || host.canUnshare;
+  return {
+    memory: cgroup ?? 'rlimit for each process, and a watch over the tree every second',
+    tasks: host.cgroups?.roots.has('pids') === true ? `${cgroup}` : 'rlimit',
+    cpu: host.cgroups?.roots.has('cpu') === true ? `${cgroup}` : 'thread counts only',
+    files: 'rlimit',
+    tmp: isSized ? 'sized tmpfs' : 'size of each file only',
+  };
+}
+
+function degraded(mechanics: Mechanics, host: Host): string[] {
+  if (mechanics.level === 'none')
+    return ['Workers run without any isolation: a model can do whatever this server can.'];
+  const found: string[] = [];
+  if (host.cgroups === null) {
+    found.push('No writable cgroup: memory is limited by process and watched once a second, CPU share is not limited.');
+  }
+  if (mechanics.level === 'process') {
+    if (!host.isRoot) found.push('Workers share the uid of the server: their count of tasks is bounded together only.');
+    if (!host.canUnshare) found.push('The folder for temporary files has no size of its own.');
+    found.push('Names, sizes and times of files can be seen, their contents cannot.');
+  }
+  if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {
+    found.push('No Landlock for the second stage inside Python workers.');
+  }
+  if (host.isRoot && !host.canUnshare) {
+    found.push('No private mounts: interpreters and models must lie where every user may read them.');
+  }
+  return found;
+}

@@ -1,0 +1,86 @@
+// Level `process`: a small Python stage puts limits, Landlock and the allowlist on itself, then becomes the worker.
+import { workerFilter, innerFilter, type Architecture, type FilterOptions } from '../../policy/index.ts';
+import type { WrapRequest } from './contract.ts';
+import { workerEnvironment } from './environment.ts';
+import { gpuDevices, GPU_PATHS } from './gpu.ts';
+import { MIN_LANDLOCK_ABI, type LandlockHost } from './host.ts';
+import { resourceLimits } from './limits.ts';
+import { cageScript } from './places.ts';
+import { compileFilter, type SeccompProgram } from './seccomp.ts';
+import type { Wrapped } from './strict.ts';
+import type { Wanted } from './wanted-paths.ts';
+
+export interface ProcessCage {
+  readonly architecture: Architecture;
+  readonly landlock: LandlockHost;
+  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf'>;
+  /** Whether the worker shares its uid, and so its count of tasks, with the server and its siblings. */
+  readonly sharesUid: boolean;
+}
+
+const SPEC_FD = 4;
+/** RLIMIT_NPROC counts everything a uid runs: on a shared uid it can only stop a bomb, not share out fairly. */
+const SHARED_UID_TASKS = 4096;
+
+const EXECUTE = ['/usr', '/lib', '/lib32', '/lib64', '/bin'];
+const READ = [
+  ...[
+    '/etc/ld.so.cache',
+    '/etc/ld.so.conf',
+    '/etc/ld.so.conf.d',
+    '/etc/alternatives',
+    '/etc/localtime',
+    '/etc/mime.types',
+  ],
+  ...['/proc/cpuinfo', '/proc/meminfo', '/proc/self'],
+];
+const DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom'];
+
+export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wanted, tmp: string): Wrapped {
+  const allowSubprocess = cage.filter.allowSubprocess && request.runtime !== 'onnx';
+  const devices = request.gpuId === null ? [] : gpuDevices(request.gpuId);
+  const hasGpu = devices.length > 0;
+  const limits = resourceLimits(request.limits, hasGpu);
+  const filter = workerFilter({
+    ...cage.filter,
+    // The stage itself becomes the worker by execve, so children can only be refused as clones.
+    allowSubprocess,
+    allowUnixSockets: false,
+    gpu: hasGpu,
+    pinToSelf: true,
+  });
+  const spec = {
+    closeFrom: SPEC_FD,
+    dieWithParent: true,
+    rlimits: cage.sharesUid ? { ...limits, NPROC: Math.max(SHARED_UID_TASKS, request.limits.tasks) } : limits,
+    landlock: {
+      minAbi: MIN_LANDLOCK_ABI,
+      read: [...READ, request.modelDir, ...(hasGpu ? GPU_PATHS : [])],
+      execute: [...EXECUTE, ...wanted.paths],
+      write: [tmp],
+      device: [...DEVICES, ...devices],
+    },
+    filter: asJson(compileFilter(filter, cage.architecture)),
+    command: {
+      file: wanted.program,
+      args: request.args,
+      env: { ...workerEnvironment(request, wanted.program, tmp), ...wanted.env },
+      cwd: request.modelDir,
+    },
+  };
+  return {
+    command: [cage.landlock.python, '-I', '-S', '-B', cageScript(), String(SPEC_FD)],
+    env: {},
+    contents: [JSON.stringify(spec)],
+    modelDir: request.modelDir,
+    gpuId: request.gpuId,
+    innerCage:
+      request.runtime === 'python'
+        ? { filter: asJson(compileFilter(innerFilter(cage.filter), cage.architecture)) }
+        : null,
+  };
+}
+
+function asJson(filter: SeccompProgram): { readonly program: string; readonly selfSlots: readonly number[] } {
+  return { program: Buffer.from(filter.bytes).toString('base64'), selfSlots: filter.selfSlots };
+}
