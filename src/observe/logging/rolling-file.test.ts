@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { manualClock } from '../manual-clock.ts';
+import { openRollingFile } from './rolling-file.ts';
+
+const MAY_30 = new Date(2024, 4, 30, 23, 0).getTime();
+const HOUR_MS = 3_600_000;
+
+async function temporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'davy-rolling-'));
+  t.after(() => rm(directory, { recursive: true }));
+  return directory;
+}
+
+test('a full file is compressed under the day, and a second one on that day gets a number', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, 'ts_log.log');
+  const file = await openRollingFile({ path, clock: manualClock(MAY_30), maxBytes: 10 });
+  for (const line of ['first 9 b', 'second 9b', 'third 9 b']) await file.write(Buffer.from(line));
+  await file.close();
+  assert.deepEqual((await readdir(directory)).toSorted(), [
+    'ts_log.30-May.2.log.gz',
+    'ts_log.30-May.log.gz',
+    'ts_log.log',
+  ]);
+  assert.equal(gunzipSync(await readFile(join(directory, 'ts_log.30-May.log.gz'))).toString(), 'first 9 b');
+  assert.equal(await readFile(path, 'utf8'), 'third 9 b');
+});
+
+test('a file rolls at midnight', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const clock = manualClock(MAY_30);
+  const file = await openRollingFile({ path: join(directory, 'access_log.log'), clock });
+  await file.write(Buffer.from('today'));
+  clock.advance(2 * HOUR_MS);
+  await file.write(Buffer.from('tomorrow'));
+  await file.close();
+  assert.deepEqual((await readdir(directory)).toSorted(), ['access_log.30-May.log.gz', 'access_log.log']);
+  assert.equal(await readFile(join(directory, 'access_log.log'), 'utf8'), 'tomorrow');
+});
+
+test('only the newest archives are kept', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const file = await openRollingFile({
+    path: join(directory, 'a.log'),
+    clock: manualClock(MAY_30),
+    maxBytes: 1,
+    keep: 2,
+  });
+  for (const line of ['1', '2', '3', '4', '5']) await file.write(Buffer.from(line));
+  await file.close();
+  const archives = (await readdir(directory)).filter((name) => name.endsWith('.gz'));
+  assert.equal(archives.length, 2);
+});
+
+test('a link in place of the file is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  await symlink(join(directory, 'elsewhere'), join(directory, 'ts_log.log'));
+  await assert.rejects(openRollingFile({ path: join(directory, 'ts_log.log'), clock: manualClock(MAY_30) }), {
+    code: 'ELOOP',
+  });
+});
