@@ -17,6 +17,8 @@ export interface Gate {
    * A caller that saw two such headers passes undefined. Throws Fault `unauthenticated`, `forbidden` or `too_many_failures`.
    */
   admit(authorization: string | undefined, remote: string, permission: Permission): Principal;
+  /** For a model that is only known once the message has been read. Throws Fault `forbidden`. */
+  require(principal: Principal, permission: Permission): void;
 }
 
 export function createGate(keyring: Keyring, limiter: FailureLimiter, clock: Clock): Gate {
@@ -32,13 +34,18 @@ export function createGate(keyring: Keyring, limiter: FailureLimiter, clock: Clo
         if (!limiter.record(remote)) throw new Fault('too_many_failures', TOO_MANY);
         throw new Fault('unauthenticated', REFUSED);
       }
-      if (!permits(principal, permission)) throw new Fault('forbidden', REFUSED);
+      demand(principal, permission);
       return principal;
     },
+    require: demand,
   };
 }
 
 /** For `disable_token_authorization=true`. */
 export function createOpenGate(): Gate {
-  return { isEnforcing: false, admit: () => ANONYMOUS };
+  return { isEnforcing: false, admit: () => ANONYMOUS, require: () => undefined };
+}
+
+function demand(principal: Principal, permission: Permission): void {
+  if (!permits(principal, permission)) throw new Fault('forbidden', REFUSED);
 }

@@ -1,0 +1,226 @@
+// Every HTTP socket of the server is opened here, so that none escapes the limits and the policy.
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Fault, systemClock, type Clock } from '../kernel/index.ts';
+import type { Announcements } from '../serving/index.ts';
+import type { Door } from './door.ts';
+import { createHostCheck } from './host-check.ts';
+import { SourceCap } from './source-cap.ts';
+import type { TlsMaterial } from './tls.ts';
+import { claimSocketPath, restrictSocket } from './unix-socket.ts';
+
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface ListenerLimits {
+  /** Milliseconds a connection may take to send a request's head. A first request is on the clock from the start. */
+  readonly headersTimeoutMs: number;
+  /** Milliseconds a connection may take to send a whole request. */
+  readonly requestTimeoutMs: number;
+  /** Milliseconds an idle kept-alive connection stays open. */
+  readonly idleTimeoutMs: number;
+  /** Bytes of one request head. */
+  readonly maxHeaderBytes: number;
+  readonly maxConnections: number;
+  /** Connections from one address; Infinity switches the cap off. */
+  readonly maxConnectionsPerSource: number;
+  /** Requests on one connection before it is closed; 0 has no limit. */
+  readonly maxRequestsPerConnection: number;
+  /** How often the time limits above are looked at: they are exact to this many milliseconds. */
+  readonly checkEveryMs: number;
+  /** Milliseconds a client may take for its TLS handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export const DEFAULT_LISTENER_LIMITS: ListenerLimits = {
+  headersTimeoutMs: 15_000,
+  // 6.5 MB in five minutes is 22 KB/s: a slow phone, not an attack.
+  requestTimeoutMs: 300_000,
+  // Longer than the 60 s of common load balancers, so that they close first and never meet a closed connection.
+  idleTimeoutMs: 75_000,
+  maxHeaderBytes: 16 * 1024,
+  maxConnections: 8192,
+  maxConnectionsPerSource: Infinity,
+  maxRequestsPerConnection: 0,
+  checkEveryMs: 2000,
+  handshakeTimeoutMs: 10_000,
+};
+
+export interface ListenerOptions {
+  readonly address: ListenAddress;
+  readonly door: Door;
+  readonly announcements: Announcements;
+  readonly tls?: TlsMaterial;
+  /** Further names this listener answers to when it is bound to loopback. */
+  readonly allowedHosts?: readonly string[];
+  readonly limits?: Partial<ListenerLimits>;
+  readonly clock?: Clock;
+}
+
+export interface Listener {
+  /** As bound: port 0 has become a number. */
+  readonly address: ListenAddress;
+  readonly connectionCount: number;
+  /**
+   * Stops accepting, closes idle connections, lets requests in flight be answered with `connection: close`,
+   * and cuts what is left after `graceMs`.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/** TorchServe's backlog (surface spec 1.5). */
+const BACKLOG = 1024;
+
+const INVALID_MESSAGE = Buffer.from(
+  `{\n  "code": 400,\n  "type": "BadRequestException",\n  "message": "Invalid HTTP message."\n}\n`,
+);
+const HTTPS_ONLY = Buffer.from('{\n  "status": "This TorchServe instance only accepts HTTPS requests"\n}\n');
+
+/** Rejects with Fault `invalid_configuration` when the address cannot be bound. */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { address, door, announcements, tls, clock = systemClock } = options;
+  const limits = { ...DEFAULT_LISTENER_LIMITS, ...options.limits };
+  const sockets = new Set<Socket>();
+  const connections = {
+    isDraining: false,
+    isHostAllowed: hostCheckOf(options),
+  };
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+    door.handle(request, response, connections);
+  const server = serverOf(limits, tls, onRequest);
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    door.handle(request, response, connections, true),
+  );
+  // Any other expectation is answered by Node with 417; a CONNECT without a listener is closed.
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    if (!door.onBrokenFraming(socket as Socket)) refuseBroken(error, socket);
+  });
+  server.on('tlsClientError', refusePlaintext);
+  const cap = new SourceCap(limits.maxConnectionsPerSource);
+  server.on('connection', (socket: Socket) => {
+    if (!cap.enter(socket)) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.maxConnections = limits.maxConnections;
+  server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
+
+  await bind(server, address);
+  server.on('error', (cause) =>
+    announcements.notice.publish({ level: 'error', message: `The ${door.name} listener failed.`, cause }),
+  );
+  const reload = tls?.watch(server as TlsServer);
+
+  return {
+    address: boundAddress(server, address),
+    get connectionCount() {
+      return sockets.size;
+    },
+    async close(graceMs) {
+      connections.isDraining = true;
+      reload?.cancel();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const deadline = clock.after(graceMs, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      await closed;
+      deadline.cancel();
+    },
+  };
+}
+
+function serverOf(
+  limits: ListenerLimits,
+  tls: TlsMaterial | undefined,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+): Server | TlsServer {
+  const options: ServerOptions = {
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    connectionsCheckingInterval: limits.checkEveryMs,
+    maxHeaderSize: limits.maxHeaderBytes,
+    keepAlive: true,
+    noDelay: true,
+    insecureHTTPParser: false,
+    // Checked by framing.ts, which knows our error shape.
+    requireHostHeader: false,
+    // An Upgrade is no offence; it is simply not taken up (RFC 9110 7.8).
+    shouldUpgradeCallback: () => false,
+  };
+  if (tls === undefined) return createServer(options, onRequest);
+  const secure = { ...options, ...tls.options, handshakeTimeout: limits.handshakeTimeoutMs };
+  return createTlsServer(secure, onRequest);
+}
+
+function hostCheckOf({ address, allowedHosts = [] }: ListenerOptions): (host: string | undefined) => boolean {
+  if (address.kind === 'unix' || !isLoopback(address.host)) return () => true;
+  return createHostCheck([address.host, ...allowedHosts]);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+async function bind(server: Server, address: ListenAddress): Promise<void> {
+  if (address.kind === 'unix') await claimSocketPath(address.path);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(
+        address.kind === 'unix'
+          ? { path: address.path, backlog: BACKLOG }
+          : { host: address.host, port: address.port, backlog: BACKLOG },
+        () => {
+          server.off('error', reject);
+          resolve();
+        },
+      );
+    });
+  } catch (cause) {
+    const text = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
+    throw new Fault('invalid_configuration', `Failed to bind to address: ${text} (${(cause as Error).message})`, {
+      cause,
+    });
+  }
+  if (address.kind === 'unix') await restrictSocket(address.path);
+}
+
+function boundAddress(server: Server, address: ListenAddress): ListenAddress {
+  if (address.kind === 'unix') return address;
+  return { ...address, port: (server.address() as AddressInfo).port };
+}
+
+/** No exchange is in flight on this socket: the answer cannot be mistaken for another request's. */
+function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+  endWith(socket, status, error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? Buffer.alloc(0) : INVALID_MESSAGE);
+}
+
+function refusePlaintext(error: NodeJS.ErrnoException, socket: Socket): void {
+  // The TLS layer is gone; what is below it still reaches a client that spoke plain HTTP to us (surface spec 2.10).
+  const { _parent: raw } = socket as Socket & { readonly _parent?: Socket };
+  if (error.code === 'ERR_SSL_HTTP_REQUEST' && raw?.writable) endWith(raw, '403 Forbidden', HTTPS_ONLY);
+  else {
+    raw?.destroy();
+    socket.destroy();
+  }
+}
+
+function endWith(socket: Duplex, status: string, body: Buffer): void {
+  const type = body.length > 0 ? 'content-type: application/json\r\n' : '';
+  const head = `HTTP/1.1 ${status}\r\n${type}content-length: ${body.length}\r\nconnection: close\r\n\r\n`;
+  socket.once('error', () => socket.destroy());
+  socket.end(Buffer.concat([Buffer.from(head, 'latin1'), body]), () => socket.destroy());
+}
