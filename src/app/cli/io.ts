@@ -1,0 +1,57 @@
+// The command line's surroundings as values, so that commands are tested without a process of their own.
+import type { Readable } from 'node:stream';
+import { Fault, toFault } from '../../kernel/index.ts';
+
+export interface Io {
+  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+export interface Output {
+  write(chunk: string | Uint8Array): unknown;
+  readonly isTTY?: boolean;
+}
+
+export function processIo(): Io {
+  const { stdin, stdout, stderr, env } = process;
+  return { stdin, stdout, stderr, env, cwd: process.cwd() };
+}
+
+/** What the shell sees; documented in `davy --help`. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3 } as const;
+
+/** Runs one command: its exit status, or its failure said on stderr in the words of the Fault. */
+export async function exitStatus(io: Io, command: () => Promise<number>): Promise<number> {
+  try {
+    return await command();
+  } catch (thrown) {
+    const fault = toFault(thrown);
+    io.stderr.write(`${fault.message}\n`);
+    // A bug: the operator is the one who needs the details, and nobody else reads this stream.
+    if (!(thrown instanceof Fault)) io.stderr.write(`${(thrown as Error).stack ?? String(thrown)}\n`);
+    if (fault.code === 'usage') return EXIT.usage;
+    return fault.code === 'server_unreachable' ? EXIT.unreachable : EXIT.failed;
+  }
+}
+
+const FIRST_WORD_MS = 1000;
+const NEXT_WORD_MS = 10_000;
+
+/** Says on stderr what is being waited for, after one second and then every ten; silent for anything quicker. */
+export async function withProgress<T>(io: Io, doing: string, work: Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const speak = (): void => {
+    io.stderr.write(`${doing} … ${Math.round((performance.now() - startedAt) / 1000)} s\n`);
+    timer = setTimeout(speak, NEXT_WORD_MS);
+  };
+  timer = setTimeout(speak, FIRST_WORD_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
