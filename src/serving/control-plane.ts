@@ -176,6 +176,14 @@ export class ControlPlane implements ManagementPlane {
     return this.#catalog.defaults.every(({ fleet, minWorkers }) => fleet.healthyCount >= minWorkers);
   }
 
+  /** The model that `/invocations` means when it names none (surface spec 2.1). */
+  get soleStartupModel(): string | undefined {
+    const [first, ...others] = new Set(
+      this.#catalog.all.filter(({ isLoadedAtStartup }) => isLoadedAtStartup).map(({ name }) => name),
+    );
+    return others.length === 0 ? first : undefined;
+  }
+
   /** Every registered version, for snapshots and for whoever shows the whole state. */
   get records(): readonly ModelRecord[] {
     return this.#catalog.all;

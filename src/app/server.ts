@@ -1,0 +1,122 @@
+// The composition root: the only place where rooms are plugged together. Reads top to bottom as a start, and backwards as a stop.
+import { readFileSync } from 'node:fs';
+import type { Settings } from '../config/index.ts';
+import { Fault, systemClock } from '../kernel/index.ts';
+import { createLogs, createMetrics, defaultMetricsConfig, parseMetricsConfig, rssOf, type MetricsConfig } from '../observe/index.ts';
+import { defaultLimits } from '../policy/index.ts';
+import { Announcements, ControlPlane, Shard, type ShardEvent } from '../serving/index.ts';
+import { createModelStore } from '../store/index.ts';
+import { createCage, createWorkerLauncher } from '../workers/index.ts';
+import { openAuthorisation } from './authorisation.ts';
+import { openListeners, type Listeners } from './listeners.ts';
+import { inspectMachine } from './machine.ts';
+import { servingSettings } from './serving-settings.ts';
+import { startupModels } from './startup-models.ts';
+import { workerEnv } from './worker-env.ts';
+
+export interface RunningServer {
+  readonly addresses: Listeners['addresses'];
+  /** Refuses new work, finishes what was accepted within the drain time, ends workers, flushes logs. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything, or throws a Fault and leaves nothing running. */
+export async function startServer(settings: Settings): Promise<RunningServer> {
+  await using starting = new AsyncDisposableStack();
+  const machine = inspectMachine(settings);
+  const announcements = new Announcements();
+
+  const logs = starting.use(
+    await createLogs({
+      announcements,
+      format: settings.log.format,
+      logDir: settings.log.dir,
+      metricsDir: settings.log.metricsDir,
+      consoleFd: 1,
+    }),
+  );
+  for (const notice of settings.notices) logs.say('warn', notice);
+  const metricsConfig = readMetricsConfig(settings);
+  const metrics = starting.use(
+    createMetrics({
+      announcements,
+      mode: settings.metrics.mode,
+      config: metricsConfig,
+      isAutoDetecting: settings.metrics.autoDetectsModelMetrics,
+      systemIntervalMs: settings.metrics.collectsSystemMetrics ? settings.metrics.systemIntervalSec * 1000 : undefined,
+      writeLine: logs.metricLine,
+    }),
+  );
+
+  const { gate, tokens, close: closeAuthorisation } = await openAuthorisation(settings, announcements);
+  starting.defer(closeAuthorisation);
+
+  const cage = await createCage({ level: settings.workers.isolation, python: settings.workers.python });
+  announceIsolation(logs.say, cage.plan);
+  const launcher = createWorkerLauncher({
+    cage,
+    clock: systemClock,
+    announce: announcements,
+    limitsFor: ({ threads }) => defaultLimits({ memoryBytes: machine.memoryBytes, artifactBytes: 0, threads }),
+    operatorEnv: workerEnv(settings, process.env),
+  });
+  const store = createModelStore({
+    modelStores: settings.models.stores,
+    stateDir: settings.server.stateDir,
+    allowedUrls: settings.models.allowedUrls,
+  });
+
+  const shard = new Shard({
+    clock: systemClock,
+    announce: announcements,
+    launcher,
+    onEvent: (event: ShardEvent) => control.handle(event),
+  });
+  const control = new ControlPlane({
+    settings: servingSettings(settings, machine, metricsConfig.modelMetrics),
+    store,
+    shard,
+    clock: systemClock,
+    announce: announcements,
+    rssOf,
+  });
+  starting.defer(() => control.close(settings.server.drainTimeoutMs));
+  await control.loadAtStartup(await startupModels(settings, store));
+
+  const listeners = await openListeners({
+    settings,
+    gate,
+    tokens,
+    dataPlane: shard,
+    management: control,
+    metrics,
+    announcements,
+  });
+  starting.defer(() => listeners.close(settings.server.drainTimeoutMs));
+
+  const running = starting.move();
+  return { addresses: listeners.addresses, stop: () => running.disposeAsync() };
+}
+
+function announceIsolation(
+  say: (level: 'info' | 'warn', message: string) => void,
+  { level, mechanism, degraded }: Awaited<ReturnType<typeof createCage>>['plan'],
+): void {
+  if (level === 'none') say('warn', 'Isolation: NONE. A model can do whatever this server can: read its keys, its files, its network.');
+  else say('info', `Isolation: ${level}: ${mechanism.join('; ')}`);
+  for (const sentence of degraded) say('warn', `Isolation: ${sentence}`);
+}
+
+/** A metrics.yaml that cannot be used is a mistake of the operator's; the built-in one is never silently put in its place. */
+function readMetricsConfig({ metrics }: Settings): MetricsConfig {
+  if (metrics.configFile === undefined) return defaultMetricsConfig();
+  try {
+    return parseMetricsConfig(readFileSync(metrics.configFile, 'utf8'));
+  } catch (error) {
+    throw new Fault(
+      'invalid_configuration',
+      `Failed to load metrics configuration: ${metrics.configFile}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}

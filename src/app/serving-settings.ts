@@ -1,0 +1,42 @@
+// From the configuration to what serving needs of it.
+import type { ModelDefaults, Settings } from '../config/index.ts';
+import type { ServingSettings } from '../serving/index.ts';
+import type { Machine } from './machine.ts';
+
+type CallerWishes = ReturnType<ServingSettings['modelsJson']>;
+
+export function servingSettings(settings: Settings, machine: Machine, modelMetrics: unknown): ServingSettings {
+  const { workers, queue, models, http, auth, server } = settings;
+  return {
+    initialWorkers: workers.defaultPerModel,
+    // Surface spec 7.4: the configured number, else one for each GPU, else one for each CPU.
+    startupWorkers: workers.defaultPerModel || machine.gpuCount || Math.max(1, Math.floor(machine.cpuBudget)),
+    responseTimeoutSec: workers.responseTimeoutSec,
+    startupTimeoutSec: workers.startupTimeoutSec,
+    jobQueueSize: queue.maxJobs,
+    maxQueuedBytes: queue.maxBytes,
+    maxWorkersPerModel: workers.maxPerModel,
+    unregisterTimeoutSec: workers.stopTimeoutSec,
+    retryFailedBatches: queue.retriesFailedBatches,
+    isModelApiEnabled: auth.isModelApiEnabled,
+    initialWorkerId: workers.firstWorkerId,
+    cpuBudget: machine.cpuBudget,
+    gpuCount: machine.gpuCount,
+    python: workers.python,
+    maxResponseBytes: http.maxResponseBytes,
+    limitMaxImagePixels: workers.limitsImagePixels,
+    decodeInputRequest: workers.decodesInput,
+    serviceEnvelope: models.serviceEnvelope ?? null,
+    defaultHandler: models.defaultHandler,
+    sequenceHeaders: workers.sequenceHeaders,
+    modelMetrics,
+    isDebug: server.isDebug,
+    modelsJson: (name, version) => wishesOf(models.defaults.get(name)?.get(version)),
+  };
+}
+
+export function wishesOf(defaults: ModelDefaults | undefined): CallerWishes {
+  if (defaults === undefined) return {};
+  const { minWorkers, maxWorkers, batchSize, maxBatchDelayMs, responseTimeoutSec, startupTimeoutSec } = defaults;
+  return { minWorkers, maxWorkers, batchSize, maxBatchDelayMs, responseTimeoutSec, startupTimeoutSec };
+}
