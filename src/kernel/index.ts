@@ -5,3 +5,4 @@ export { systemClock, type Clock, type Timer } from './clock.ts';
 export { Secret, equalSecret } from './secret.ts';
 export { newRequestId } from './ids.ts';
 export { Channel } from './channel.ts';
+export { FINDINGS, makeFinding, type Finding, type FindingCode, type FindingEntry, type Severity } from './findings.ts';

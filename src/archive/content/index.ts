@@ -1,0 +1,4 @@
+// The content half of the archive room: what the files of a model hold, without running any of it.
+export { inspectContent, inspectFile } from './inspect.ts';
+export { sniff, type Format } from './sniff.ts';
+export { kindOfName, type NameKind } from './names.ts';

@@ -1,0 +1,13 @@
+// Files that start with a pickle: a plain one, or torch's legacy checkpoint.
+import type { RandomAccess } from '../random-access.ts';
+import { noteProtocol, readPickle, trailing } from './pickle-file.ts';
+import type { Report } from './report.ts';
+import { inspectTorchLegacy, isTorchMagic } from './torch-legacy.ts';
+
+/** A file that starts with a pickle: a plain one, which must be all of it, or torch's legacy checkpoint. */
+export async function inspectPickleFile(file: RandomAccess, report: Report): Promise<void> {
+  const first = await readPickle(file, 0);
+  if (isTorchMagic(first.value)) return inspectTorchLegacy(file, first, report);
+  if (first.end !== file.size) throw trailing(first.end);
+  noteProtocol(first, report);
+}

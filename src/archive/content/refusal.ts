@@ -1,0 +1,13 @@
+// How an analyzer stops at the first thing it cannot accept. Never leaves this folder: inspect.ts turns it into a finding.
+import type { FindingCode } from '../../kernel/index.ts';
+
+export class Refusal extends Error {
+  readonly code: FindingCode;
+  readonly offset: number | undefined;
+
+  constructor(code: FindingCode, message: string, offset?: number) {
+    super(message);
+    this.code = code;
+    this.offset = offset;
+  }
+}

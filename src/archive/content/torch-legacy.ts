@@ -1,0 +1,58 @@
+// Torch's checkpoint format before 1.6: five pickles (magic, protocol, system, object, keys), then the storages.
+import type { RandomAccess } from '../random-access.ts';
+import type { StorageValue, Value } from './pickle/values.ts';
+import { storageClass } from './pickle/globals.ts';
+import type { PickleSummary } from './pickle/interpret.ts';
+import { noteProtocol, readPickle, trailing } from './pickle-file.ts';
+import { Refusal } from './refusal.ts';
+import type { Report } from './report.ts';
+
+const MAGIC = 0x1950a86a20f9469cfc6cn;
+const PROTOCOL_VERSION = 1001;
+/** Each storage starts with its element count. */
+const COUNT_BYTES = 8;
+
+export function isTorchMagic(value: Value): boolean {
+  return value.kind === 'int' && value.value === MAGIC;
+}
+
+/** `magic` is the first pickle. Every byte of the file must belong to one of the parts. */
+export async function inspectTorchLegacy(file: RandomAccess, magic: PickleSummary, report: Report): Promise<void> {
+  const protocol = await readPickle(file, magic.end);
+  if (protocol.value.kind !== 'int' || protocol.value.value !== PROTOCOL_VERSION) {
+    throw new Refusal('torch_layout', 'The legacy protocol version is unknown.', magic.end);
+  }
+  const system = await readPickle(file, protocol.end);
+  if (system.value.kind !== 'dict')
+    throw new Refusal('torch_layout', 'The system description is no dict.', protocol.end);
+  const storages = new Map<string, StorageValue>();
+  const object = await readPickle(file, system.end, { profile: { reader: 'python', storages: 'legacy' }, storages });
+  noteProtocol(object, report);
+  const keys = await readPickle(file, object.end);
+  await checkStorages(file, keys, storages);
+}
+
+async function checkStorages(
+  file: RandomAccess,
+  keys: PickleSummary,
+  storages: ReadonlyMap<string, StorageValue>,
+): Promise<void> {
+  const seen = new Set<string>();
+  let at = keys.end;
+  for (const key of keys.value.kind === 'list' ? keys.value.items : [keys.value]) {
+    const storage = key.kind === 'str' && !seen.has(key.text) ? storages.get(key.text) : undefined;
+    if (storage === undefined) throw new Refusal('torch_storage_mismatch', 'A storage key is unknown.', keys.end);
+    seen.add(storage.key);
+    const header = await file.read(at, COUNT_BYTES);
+    if (header.length < COUNT_BYTES) throw new Refusal('torch_storage_mismatch', 'A storage is missing.', at);
+    const count = new DataView(header.buffer, header.byteOffset).getBigInt64(0, true);
+    const width = BigInt(storageClass(`torch.${storage.type}`)?.elementBytes ?? 1);
+    if (count * width !== BigInt(storage.byteLength)) {
+      throw new Refusal('torch_storage_mismatch', `Storage ${storage.key} has another size than declared.`, at);
+    }
+    at += COUNT_BYTES + storage.byteLength;
+    if (at > file.size) throw new Refusal('torch_storage_mismatch', 'A storage is cut short.', at);
+  }
+  if (seen.size !== storages.size) throw new Refusal('torch_storage_mismatch', 'A storage is not listed.', keys.end);
+  if (at !== file.size) throw trailing(at);
+}

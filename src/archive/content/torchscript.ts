@@ -1,0 +1,77 @@
+// TorchScript archives: programs for torch's own interpreter. They are reported as code and searched for operators that leave it.
+import { readMember, readWhole } from '../container.ts';
+import type { RandomAccess } from '../random-access.ts';
+import { Refusal } from './refusal.ts';
+import type { Report } from './report.ts';
+import { inspectRecordPickle, matchStorages, verifyChecksums, type Records } from './torch-records.ts';
+
+const RECORD =
+  /^((data|constants)\.pkl|version|byteorder|\.data\/serialization_id|\.format_version|\.storage_alignment|(data|constants)\/\d{1,20}|code\/[\w./<>-]+\.(py|py\.debug_pkl)|extra\/[\w./-]+)$/;
+
+/** Source of one module; generated code of the largest models has a few megabytes. */
+const MAX_SOURCE_BYTES = 32 * 1024 * 1024;
+
+/** Built-in operators that read, write or map files. */
+const FILE_OPERATORS = /\b(?:torch|ops\.aten|aten)\.(from_file|_from_file|save|load|_load|_save)\s*\(/;
+/** `ops.<namespace>.<name>`: namespaces that ship with torch and torchvision, compute only. */
+const OPERATOR = /\bops\.(\w+)\.(\w+)/g;
+const OPERATOR_NAMESPACES = new Set(
+  'aten prim prims quantized _quantized quantized_decomposed prepacked mkldnn mkldnn_prepacked onednn sparse torchvision'.split(
+    ' ',
+  ),
+);
+/** Custom classes run their own C++ state functions when loaded. */
+const CLASS = /__torch__\.torch\.classes\.(\w+)\.(\w+)|\btorch\.classes\.(\w+)/g;
+const CLASS_NAMESPACES = new Set(['quantized', 'rnn', 'sparse']);
+
+export function isTorchScript(records: Records): boolean {
+  return records.has('constants.pkl') || [...records.keys()].some((name) => name.startsWith('code/'));
+}
+
+export async function inspectTorchScript(file: RandomAccess, records: Records, report: Report): Promise<void> {
+  report.add('torchscript_code', 'The file is a TorchScript program.');
+  for (const name of records.keys()) {
+    if (!RECORD.test(name)) throw new Refusal('torch_layout', `The record ${name} is not one of TorchScript’s.`);
+  }
+  for (const [name, prefix] of [
+    ['data.pkl', 'data/'],
+    ['constants.pkl', 'constants/'],
+  ] as const) {
+    const profile = { reader: 'torchscript', storages: 'zip' } as const;
+    const { summary, storages } = await inspectRecordPickle(file, records, name, profile);
+    for (const global of summary.globals) checkClasses(global, name);
+    matchStorages(records, prefix, storages);
+    await verifyChecksums(file, records, prefix);
+  }
+  for (const [name, member] of records) {
+    if (name.endsWith('.debug_pkl')) {
+      await inspectRecordPickle(file, records, name, { reader: 'torchscript', storages: 'none' });
+    } else if (name.startsWith('code/')) {
+      checkSource((await readWhole(file, member, MAX_SOURCE_BYTES)).toString('utf8'), name);
+    } else if (name.startsWith('extra/')) {
+      for await (const piece of readMember(file, member)) void piece;
+    }
+  }
+}
+
+function checkSource(source: string, name: string): void {
+  const fileOperator = FILE_OPERATORS.exec(source);
+  if (fileOperator !== null) throw refuse(`${name} calls ${fileOperator[1]}, which reaches files`);
+  for (const [, namespace, operator] of source.matchAll(OPERATOR)) {
+    if (!OPERATOR_NAMESPACES.has(namespace as string))
+      throw refuse(`${name} calls the custom operator ${namespace}::${operator}`);
+    if (/file|save|load/.test(operator as string)) throw refuse(`${name} calls ${namespace}::${operator}`);
+  }
+  checkClasses(source, name);
+}
+
+function checkClasses(text: string, name: string): void {
+  for (const [whole, scriptSpace, , pythonSpace] of text.matchAll(CLASS)) {
+    if (!CLASS_NAMESPACES.has((scriptSpace ?? pythonSpace) as string))
+      throw refuse(`${name} uses the custom class ${whole}`);
+  }
+}
+
+function refuse(message: string): Refusal {
+  return new Refusal('torchscript_operator', `${message}.`);
+}

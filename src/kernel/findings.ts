@@ -1,0 +1,210 @@
+// Everything an inspection can say about a model file, in one table: how bad it is and what to do about it.
+// docs/admission.md is generated from this table; which severities deny is decided in policy/admission.ts.
+
+export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical';
+
+export interface FindingEntry {
+  readonly severity: Severity;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+const SAVE_STATE_DICT = 'Save only tensors and plain containers: torch.save(model.state_dict(), path), or safetensors.';
+const DAMAGED = 'Download or write the file again; compare its sha256 with the publisher’s.';
+
+export const FINDINGS = {
+  // Pickle: the stream asks the reader to import or call something.
+  pickle_not_allowed: {
+    severity: 'critical',
+    meaning: 'A pickle names a global that torch.load(weights_only=True) would not import.',
+    remedy: SAVE_STATE_DICT,
+  },
+  pickle_call_not_allowed: {
+    severity: 'critical',
+    meaning: 'A pickle calls, builds or fills something in a way no tensor file needs.',
+    remedy: SAVE_STATE_DICT,
+  },
+  pickle_opcode_not_allowed: {
+    severity: 'high',
+    meaning: 'A pickle uses an instruction that no tensor file needs (INST, OBJ, EXT, PERSID, NEWOBJ_EX, buffers).',
+    remedy: SAVE_STATE_DICT,
+  },
+  pickle_malformed: {
+    severity: 'high',
+    meaning: 'A pickle stream is damaged or inconsistent; a broken stream runs its payload before it fails.',
+    remedy: DAMAGED,
+  },
+  pickle_trailing_data: {
+    severity: 'high',
+    meaning: 'Bytes or further pickles follow where the stream must end.',
+    remedy: 'Write one object per file; remove what follows it.',
+  },
+  pickle_limit: {
+    severity: 'high',
+    meaning: 'A pickle is larger or deeper than any tensor file has reason to be.',
+    remedy: 'Move bulk data into tensors, or convert the file to safetensors.',
+  },
+  pickle_not_weights_only: {
+    severity: 'low',
+    meaning: 'The pickle is harmless, but torch.load(weights_only=True) does not read its protocol.',
+    remedy: 'Save again with torch.save and its default protocol 2, or convert with davy convert.',
+  },
+
+  // Checkpoints around the pickle.
+  torch_layout: {
+    severity: 'high',
+    meaning: 'A torch checkpoint has records that torch.save does not write, or lacks one that it does.',
+    remedy: 'Save the checkpoint again with torch.save.',
+  },
+  torch_storage_mismatch: {
+    severity: 'high',
+    meaning: 'A tensor reaches outside its storage, or a storage is missing or of another size than declared.',
+    remedy: DAMAGED,
+  },
+  torch_tar: {
+    severity: 'high',
+    meaning: 'The file is a torch tar checkpoint (before 0.2); its loader cannot be restricted.',
+    remedy: 'Load it once in a sandbox and save it again with a current torch.',
+  },
+  torch_exported_program: {
+    severity: 'high',
+    meaning: 'The file is a torch.export or AOTInductor package: serialized programs and native code.',
+    remedy: 'Export to ONNX or TorchScript, or let the operator allow it for this model.',
+  },
+  torchscript_code: {
+    severity: 'low',
+    meaning: 'The file is a TorchScript program: code, not data. It runs only inside the worker’s cage.',
+    remedy: 'Prefer a state_dict or ONNX where the model allows it.',
+  },
+  torchscript_operator: {
+    severity: 'critical',
+    meaning: 'A TorchScript program uses operators that reach files, other libraries or Python.',
+    remedy: 'Remove the operator from the program and script the model again.',
+  },
+
+  // Other formats.
+  npy_object_array: {
+    severity: 'critical',
+    meaning: 'A NumPy file holds Python objects: a pickle in disguise.',
+    remedy: 'Save numeric arrays only (np.save(..., allow_pickle=False)).',
+  },
+  npy_malformed: { severity: 'high', meaning: 'A NumPy file breaks its format.', remedy: DAMAGED },
+  safetensors_malformed: { severity: 'high', meaning: 'A safetensors file breaks its format.', remedy: DAMAGED },
+  onnx_malformed: { severity: 'high', meaning: 'An ONNX file breaks its format or its limits.', remedy: DAMAGED },
+  onnx_external_data: {
+    severity: 'critical',
+    meaning: 'An ONNX model refers to data outside the archive, or outside the file it names.',
+    remedy: 'Keep external data files beside the model, by plain relative names, inside the archive.',
+  },
+  onnx_custom_operator: {
+    severity: 'high',
+    meaning: 'An ONNX model uses operators that a native or Python library must supply.',
+    remedy: 'Export with standard operators, or let the operator allow custom operators for this model.',
+  },
+  gguf_malformed: { severity: 'high', meaning: 'A GGUF file breaks its format.', remedy: DAMAGED },
+  template_injection: {
+    severity: 'high',
+    meaning: 'A chat template walks Python internals.',
+    remedy: 'Replace the template by one that only formats messages.',
+  },
+  remote_code_reference: {
+    severity: 'low',
+    meaning: 'A configuration file points at Python code to import (auto_map, trust_remote_code).',
+    remedy: 'Load with trust_remote_code=False, or review the code it names.',
+  },
+  unsupported_model_format: {
+    severity: 'high',
+    meaning: 'The format (HDF5, Keras, joblib, TensorFlow) can carry code and is not vetted.',
+    remedy: 'Convert the weights to safetensors or ONNX.',
+  },
+
+  // Name, content and container.
+  content_mismatch: {
+    severity: 'high',
+    meaning: 'The content is not what the file’s name says.',
+    remedy: 'Give the file the extension of its real format.',
+  },
+  unrecognised_content: {
+    severity: 'medium',
+    meaning: 'A file named as a model has a content that no validator knows.',
+    remedy: 'Convert the weights to safetensors, ONNX or a torch state_dict.',
+  },
+  polyglot: {
+    severity: 'high',
+    meaning: 'The file is valid in more than one format; different readers would see different contents.',
+    remedy: 'Write the file again in one format.',
+  },
+  compressed_content: {
+    severity: 'high',
+    meaning: 'A model file is compressed as a whole, so that its content cannot be vetted.',
+    remedy: 'Store the model uncompressed; the archive compresses it.',
+  },
+  nested_archive: {
+    severity: 'medium',
+    meaning: 'An archive lies inside the archive.',
+    remedy: 'Put the files themselves into the archive.',
+  },
+  container_malformed: {
+    severity: 'high',
+    meaning: 'A zip or tar container breaks the strict rules for model archives.',
+    remedy: 'Build the archive again with torch-model-archiver or davy archive.',
+  },
+  limit_exceeded: {
+    severity: 'high',
+    meaning: 'The file is beyond the limits of the inspection.',
+    remedy: 'Split the model into smaller files, or raise the limit for this model.',
+  },
+  executable_content: {
+    severity: 'critical',
+    meaning: 'A native program or library, or Python bytecode.',
+    remedy: 'Remove it; install native dependencies in the worker’s own environment.',
+  },
+  python_startup_hook: {
+    severity: 'high',
+    meaning: 'A file that Python would run by itself at start (.pth, sitecustomize, usercustomize).',
+    remedy: 'Remove it from the archive.',
+  },
+
+  // Code by design: shown for what it is, trusted by policy, caged.
+  python_code: {
+    severity: 'info',
+    meaning: 'A Python source file. It is code: judged by trust and caged, never by this summary.',
+    remedy: 'Review it, or require a signature.',
+  },
+  python_requirements: {
+    severity: 'info',
+    meaning: 'A requirements file. Nothing is installed from it by default.',
+    remedy: 'Pin every requirement with name==version and --hash.',
+  },
+} as const satisfies Record<string, FindingEntry>;
+
+export type FindingCode = keyof typeof FINDINGS;
+
+/** One thing an inspection has to say about one place. */
+export interface Finding {
+  readonly code: FindingCode;
+  readonly severity: Severity;
+  /** Path inside the archive; nested containers are joined with `!/`. Empty for the file itself. */
+  readonly member: string;
+  /** Bytes from the start of the member. */
+  readonly offset?: number;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** Makes a finding of `code`; `message` may quote the file and is therefore cleaned of control characters. */
+export function makeFinding(code: FindingCode, message: string, member = '', offset?: number): Finding {
+  const { severity, remedy } = FINDINGS[code] as FindingEntry;
+  const text = printable(message);
+  return offset === undefined
+    ? { code, severity, member, message: text, remedy }
+    : { code, severity, member, offset, message: text, remedy };
+}
+
+const MAX_MESSAGE_CHARS = 400;
+
+/** Names out of a hostile file go to terminals and logs: no escapes, no line breaks, no bidi overrides. */
+function printable(text: string): string {
+  const cut = text.length > MAX_MESSAGE_CHARS ? `${text.slice(0, MAX_MESSAGE_CHARS)}…` : text;
+  return cut.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, '�');
+}
