@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type Frame, FrameReader, frameHead } from './frames.ts';
 
 /** Plays a socket that brings at most `sizes[i]` bytes with the i-th read. */
