@@ -141,6 +141,9 @@ export function flagTexts(given: ServeFlags): ReadonlyMap<KeyName, Flag> {
         `--set takes KEY=VALUE with a key of docs/configuration.md, found ${JSON.stringify(item)}.`,
       );
     }
+    if (key === 'enable_envvars_config' || key === 'use_env_allowed_urls') {
+      throw new Fault('usage', `${key} counts only in the configuration file.`);
+    }
     add(key, '--set', item.slice(at + 1));
   }
   add('model_store', '--model-store', given.modelStore);
