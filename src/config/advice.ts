@@ -1,4 +1,4 @@
-// What the operator should read at start: dangerous choices, keys of features that are not there, keys without a meaning here.
+// What the operator should read at start beside what the rooms say themselves: dangerous values, keys that do nothing here.
 import { FEATURES, featureStatus } from './features.ts';
 import { exposedListeners } from './exposure.ts';
 import { KEY_NAMES, KEYS, type Values } from './keys/index.ts';
@@ -12,10 +12,6 @@ function dangers(values: Values): readonly string[] {
   const lines = exposedListeners(values).map(
     ({ key, text }) => `insecure_bind is on: ${key}=${text} sends keys and data over the network unencrypted.`,
   );
-  if (values.disable_token_authorization) {
-    lines.push('Token authorization is disabled: everybody who can connect may predict and manage models.');
-  }
-  if (values.isolation === 'none') lines.push('isolation=none: handlers run with all rights of this user.');
   if (values.allowed_urls.some(admitsEverything)) {
     lines.push(
       'Your torchserve instance can access any URL to load models. ' +
