@@ -10,7 +10,7 @@ from davy_worker.frames import FrameReader, FrameWriter, ProtocolError
 from davy_worker.loading import fork_context
 from davy_worker.loop import Reply, rows_of, run_members
 from davy_worker.metric_frames import MetricOutbox
-from davy_worker.service import Refusal, Service
+from davy_worker.service import Answers, Refusal, Service
 
 CANCELLED = Refusal(503, "Prediction failed")
 
@@ -30,7 +30,7 @@ class _Session:
         self._reader = reader
         self._writer = writer
         self._outbox = outbox
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Task[Answers | Refusal]] = {}
         self._waiting: dict[int, set[int]] = {}
 
     async def run(self) -> None:
@@ -38,8 +38,10 @@ class _Session:
         self._ended: asyncio.Future[bool] = self._loop.create_future()
         threading.Thread(target=self._read, name="davy-frames", daemon=True).start()
         drain = await self._ended
-        if drain and self._tasks:
+        while drain and self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+            # Their answers are sent by callbacks of the next turn.
+            await asyncio.sleep(0)
 
     def _read(self) -> None:
         try:
@@ -76,20 +78,21 @@ class _Session:
         return False
 
     def _start(self, batch: int, operation: str, requests: list[Any], rows: list[Any]) -> None:
-        self._waiting[batch] = set(range(len(rows)))
-        self._tasks[batch] = self._loop.create_task(self._run_batch(batch, operation, requests, rows))
-
-    async def _run_batch(self, batch: int, operation: str, requests: list[Any], rows: list[Any]) -> None:
         reply = Reply(batch, self._writer, self._outbox)
         context = fork_context(self._service.context)
         context.begin(requests, operation, reply)
+        task = self._loop.create_task(self._service.predict_async(rows, context))
+        self._tasks[batch] = task
+        self._waiting[batch] = set(range(len(rows)))
+        task.add_done_callback(lambda ended: self._answer(batch, reply, ended))
+
+    def _answer(self, batch: int, reply: Reply, task: "asyncio.Task[Answers | Refusal]") -> None:
+        """Answers a batch that ended in any way, also one cancelled before its first step."""
+        del self._tasks[batch], self._waiting[batch]
         try:
-            reply.finish(await self._service.predict_async(rows, context))
-        except asyncio.CancelledError:
-            reply.finish(CANCELLED)
-        finally:
-            self._tasks.pop(batch, None)
-            self._waiting.pop(batch, None)
+            reply.finish(CANCELLED if task.cancelled() else task.result())
+        except Exception as error:
+            self._end(False, error)
 
     def _cancel(self, batch: Any, indexes: Any) -> None:
         """Stops a batch once nobody waits for any of its items; until then the others need it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import os
 import sys
 from types import ModuleType
@@ -20,33 +19,40 @@ Handle = Callable[[Any, Any], Any]
 
 
 class EntryPoint:
-    """A handler ready to be loaded. Exactly one of the two modes of surface spec 9.1."""
+    """A handler in one of the two modes of surface spec 9.1: a function, or an instance with `handle`."""
 
-    def __init__(self, handle: Handle, initialize: Callable[[Any], Any] | None) -> None:
-        self.handle = handle
-        self._initialize = initialize
+    def __init__(self, function: Handle | None, instance: Any, envelope: type | None) -> None:
+        self._function = function
+        self._instance = instance
+        self._envelope = envelope
 
-    def load(self, context: Any) -> None:
-        """Class mode: `initialize(context)`. Function mode: one call with no data."""
-        if self._initialize is not None:
-            self._initialize(context)
-        else:
-            self.handle(None, context)
+    def load(self, context: Any) -> Handle:
+        """Initialises the handler and gives what to call for each batch.
+
+        Class mode: `initialize(context)`, which may replace `self.handle`. Function mode: one call with no data.
+        """
+        if self._instance is not None:
+            initialize = getattr(self._instance, "initialize", None)
+            if initialize is not None:
+                initialize(context)
+            return self._enveloped(self._instance.handle)
+        handle = self._enveloped(self._function)
+        handle(None, context)
+        return handle
+
+    def _enveloped(self, handle: Any) -> Handle:
+        return handle if self._envelope is None else self._envelope(handle).handle
 
 
 def find_entry_point(handler: str | None, model_dir: str, envelope: str | None) -> EntryPoint:
     """Imports the handler; raises whatever the import or the class raises."""
     name, _, function = (handler or DEFAULT_HANDLER).partition(":")
     module = _import_handler(name, model_dir)
+    wrapper = _envelope_class(envelope) if envelope else None
     found = getattr(module, function or "handle", None)
     if found is not None:
-        handle, initialize = found, None
-    else:
-        instance = _only_class(module)()
-        handle, initialize = instance.handle, getattr(instance, "initialize", _nothing)
-    if envelope:
-        handle = _enveloped(envelope, handle)
-    return EntryPoint(handle, initialize)
+        return EntryPoint(found, None, wrapper)
+    return EntryPoint(None, _only_instance(module), wrapper)
 
 
 def handler_module_name(handler: str) -> str:
@@ -84,23 +90,19 @@ def _import_aside(name: str, path: str) -> ModuleType:
     return module
 
 
-def _only_class(module: ModuleType) -> type:
+def _only_instance(module: ModuleType) -> Any:
     classes = list_classes_from_module(module)
     if len(classes) != 1:
         raise ValueError(
             f"Expected only one class in custom service code or a function entry point {classes}"
         )
-    if not inspect.isroutine(getattr(classes[0], "handle", None)):
+    instance = classes[0]()
+    if not callable(getattr(instance, "handle", None)):
         raise ValueError(f"Expect handle method in class {classes[0]}")
-    return classes[0]
+    return instance
 
 
-def _enveloped(name: str, handle: Handle) -> Handle:
+def _envelope_class(name: str) -> type:
     if name not in ENVELOPES:
         raise ValueError(f"service envelope {name!r} is not one of {', '.join(ENVELOPES)}")
-    module = importlib.import_module(f"ts.torch_handler.request_envelope.{name}")
-    return list_classes_from_module(module)[0](handle).handle
-
-
-def _nothing(_context: Any) -> None:
-    """A class without `initialize` has nothing to load."""
+    return list_classes_from_module(importlib.import_module(f"ts.torch_handler.request_envelope.{name}"))[0]

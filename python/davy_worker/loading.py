@@ -50,17 +50,17 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         if wanted_cage is not None:
             # Frameworks open files and start threads that the second stage will not allow any more.
             frameworks.import_early(model.get("handler"), model_dir)
-            cage.apply(wanted_cage)
+            logger.info("Restrictions in force: %s", cage.apply(wanted_cage))
         entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
         torch_ready = frameworks.limit_torch(threads)
-        entry.load(context)
+        handle = entry.load(context)
         if not torch_ready:
             frameworks.limit_torch(threads)
     except Exception as error:
         print("".join(traceback.format_exception(error)), end="", flush=True)
         raise _failure(error) from error
     decode = bool(model.get("decodeInputRequest", True))
-    return Service(entry, context, decode, _prediction_time(model.get("metrics"), context))
+    return Service(handle, context, decode, _prediction_time(model.get("metrics"), context))
 
 
 def _failure(error: Exception) -> LoadFailed:

@@ -7,7 +7,7 @@ import time
 import traceback
 from typing import Any, NamedTuple
 
-from davy_worker.entry_point import EntryPoint
+from davy_worker.entry_point import Handle
 from davy_worker.results import Unserialisable, encode_results, refusal_of
 from ts.context import Context
 from ts.utils.util import PredictionException
@@ -38,8 +38,8 @@ class Service:
 
     __slots__ = ("handle", "context", "decode", "prediction_time")
 
-    def __init__(self, entry: EntryPoint, context: Context, decode: bool, prediction_time: Any) -> None:
-        self.handle = entry.handle
+    def __init__(self, handle: Handle, context: Context, decode: bool, prediction_time: Any) -> None:
+        self.handle = handle
         self.context = context
         self.decode = decode
         # The configured PredictionTime metric (surface spec 4.4), or None when nobody wants it.

@@ -1,0 +1,698 @@
+"""Attacks that a caged worker tries on its host. Each says what it got hold of, or nothing when it was stopped.
+
+Run as a worker: ``python -I -B cage_probes.py '{"all": false, …}'``; the answer is one JSON object on descriptor 3,
+``{probe id: evidence or null}``. Every probe cleans up after itself, because at level ``none`` they succeed.
+Standard library only.
+"""
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import platform
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+_X64 = platform.machine() == "x86_64"
+
+#: id -> (title, runs at boot, function)
+PROBES = {}
+
+
+def probe(name, title, boot=False):
+    def register(function):
+        PROBES[name] = (title, boot, function)
+        return function
+
+    return register
+
+
+def run(target):
+    """Runs the probes that ``target`` asks for: ``{"all": bool, "only": [ids] or absent}``. Returns id -> evidence."""
+    found = {}
+    for name, (_, boot, function) in PROBES.items():
+        if not (target.get("all") or boot) or (target.get("only") and name not in target["only"]):
+            continue
+        try:
+            evidence = function(target)
+        except (OSError, ValueError, MemoryError, RuntimeError):
+            evidence = None
+        found[name] = evidence or None
+    return found
+
+
+# --- files
+
+
+@probe("F01", "read the accounts of the host", boot=True)
+def _(_target):
+    with open("/etc/passwd") as file:
+        return file.readline()
+
+
+@probe("F02", "read a secret file of the server", boot=True)
+def _(target):
+    with open(target["secretFile"]) as file:
+        return file.read()
+
+
+@probe("F03", "read another model", boot=True)
+def _(target):
+    return os.listdir(target["otherModel"])
+
+
+@probe("F04", "change its own model", boot=True)
+def _(target):
+    return _created(os.path.join(target["model"], "davy-probe"))
+
+
+@probe("F05", "change an installed program or the interpreter")
+def _(_target):
+    return _first(_created, ["/usr/davy-probe", "/usr/lib/davy-probe", os.path.join(sys.prefix, "davy-probe")])
+
+
+@probe("F06", "create files in the root of the system", boot=True)
+def _(_target):
+    return _first(_created, ["%s/davy-probe" % folder for folder in ("", "/dev", "/run", "/var", "/etc", "/work", "/home")])
+
+
+@probe("F07", "fill the temporary folder beyond its size")
+def _(target):
+    return _filled(os.environ.get("TMPDIR", "/tmp"), target["tmpBytes"])
+
+
+@probe("F08", "fill shared memory beyond its size")
+def _(target):
+    return _filled("/dev/shm", target["tmpBytes"])
+
+
+@probe("F09", "make a device node for physical memory")
+def _(_target):
+    path = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-node")
+    os.mknod(path, 0o20600, os.makedev(1, 1))
+    os.unlink(path)
+    return path
+
+
+@probe("F10", "open raw devices")
+def _(_target):
+    names = "mem kmem port kmsg vda sda nvme0n1 kvm fuse loop-control uinput".split()
+    return _first(_opened, ["/dev/" + name for name in names])
+
+
+@probe("F11", "use descriptors of the server", boot=True)
+def _(target):
+    listed = int(target.get("ignoreFd", -1))
+    return [fd for fd in range(4, 1024) if fd != listed and _is_open(fd) and not _is_null(fd)]
+
+
+@probe("F12", "reach the host's files through another process")
+def _(target):
+    for pid in (1, os.getppid(), target["serverPid"]):
+        for link in ("root", "cwd"):
+            try:
+                if os.listdir("/proc/%d/%s" % (pid, link)):
+                    return "/proc/%d/%s" % (pid, link)
+            except OSError:
+                pass
+    return None
+
+
+@probe("F13", "open files by handle, past every path check")
+def _(_target):
+    number = 304 if _X64 else 265
+    handle = ctypes.create_string_buffer(struct.pack("Ii", 8, 1) + b"\0" * 8)
+    return _reached(number, ctypes.c_int(-100), handle, ctypes.c_int(0), refused=(errno.EPERM, errno.ENOSYS, errno.EACCES))
+
+
+@probe("F14", "make a read-only mount writable")
+def _(_target):
+    flags = 0x1000 | 0x20  # MS_BIND | MS_REMOUNT
+    return _reached(165 if _X64 else 40, None, b"/usr", None, ctypes.c_ulong(flags), None)
+
+
+@probe("F15", "write kernel settings", boot=True)
+def _(_target):
+    knobs = ["core_pattern", "modprobe", "sysrq", "hostname"]
+    return _first(_rewritten, ["/proc/sys/kernel/" + knob for knob in knobs] + ["/proc/sysrq-trigger", "/sys/kernel/uevent_helper"])
+
+
+@probe("F16", "learn paths and names of the host")
+def _(target):
+    for path in ("/proc/self/mountinfo", "/proc/1/cmdline", "/proc/kallsyms", "/proc/self/cgroup"):
+        try:
+            with open(path, errors="replace") as file:
+                if file.read(64):
+                    return path
+        except OSError:
+            pass
+    return None if socket.gethostname() != target["hostname"] or target["level"] == "process" else target["hostname"]
+
+
+@probe("F17", "change a file of the server", boot=True)
+def _(target):
+    with open(target["secretFile"], "a"):
+        return target["secretFile"]
+
+
+@probe("F18", "leave a link in its folder for the server to follow, or code for the next start")
+def _(target):
+    paths = [os.path.join(target["model"], "__pycache__"), os.path.join(sys.prefix, "lib/davy-probe.pth")]
+    return _first(_created, paths)
+
+
+# --- processes
+
+
+@probe("P01", "see processes of the host", boot=True)
+def _(target):
+    return [name for name in os.listdir("/proc") if name == str(target["serverPid"]) and target["level"] != "strict"] or [
+        name for name in os.listdir("/proc") if name.isdigit() and target["level"] == "strict" and int(name) > 50
+    ]
+
+
+@probe("P02", "read the environment of another process", boot=True)
+def _(_target):
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open("/proc/%s/environ" % name, "rb") as file:
+                    if file.read(1):
+                        return name
+            except OSError:
+                pass
+    return None
+
+
+@probe("P03", "find the server's environment in its own", boot=True)
+def _(target):
+    return [name for name in target["serverEnv"] if name in os.environ]
+
+
+@probe("P04", "signal the server", boot=True)
+def _(target):
+    os.kill(target["serverPid"], 0)
+    return target["serverPid"]
+
+
+@probe("P05", "trace the server", boot=True)
+def _(target):
+    seize, detach = 0x4206, 17
+    number = 101 if _X64 else 117
+    evidence = _succeeded(number, ctypes.c_long(seize), ctypes.c_long(target["serverPid"]), None, None)
+    _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(detach), ctypes.c_long(target["serverPid"]), None, None)
+    return evidence
+
+
+@probe("P06", "read the memory of another process")
+def _(target):
+    buffer = ctypes.create_string_buffer(8)
+    local = struct.pack("QQ", ctypes.addressof(buffer), 8)
+    remote = struct.pack("QQ", ctypes.addressof(buffer), 8)
+    number = 310 if _X64 else 270
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    # An address that the target lacks answers EFAULT: the permission check was passed.
+    return _reached(number, ctypes.c_int(target["serverPid"]), local, one, remote, one, none, refused=_REFUSED + (errno.ESRCH,))
+
+
+@probe("P07", "hold a descriptor of another process")
+def _(target):
+    return _succeeded(434, ctypes.c_int(target["serverPid"]), ctypes.c_uint(0))
+
+
+@probe("P08", "change limits of another process")
+def _(target):
+    buffer = ctypes.create_string_buffer(16)
+    number = 302 if _X64 else 261
+    return _succeeded(number, ctypes.c_int(target["serverPid"]), ctypes.c_int(7), None, buffer)
+
+
+@probe("P09", "hold capabilities, gain privileges by execve, or go unfiltered", boot=True)
+def _(_target):
+    header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    missing = []
+    if _LIBC.prctl(39, 0, 0, 0, 0) != 1:
+        missing.append("no_new_privs is off")
+    if _LIBC.prctl(21, 0, 0, 0, 0) != 2:
+        missing.append("no seccomp filter")
+    if _LIBC.syscall(ctypes.c_long(125 if _X64 else 90), header, data) == 0 and any(struct.unpack("6I", data.raw)):
+        missing.append("capabilities")
+    return missing
+
+
+@probe("P10", "become root", boot=True)
+def _(_target):
+    if os.getuid() == 0:
+        return "is root"
+    os.setuid(0)
+    return "became root"
+
+
+@probe("P11", "get capabilities in a new user namespace", boot=True)
+def _(_target):
+    return _in_child(lambda: _succeeded(272 if _X64 else 97, ctypes.c_ulong(0x10000000)))
+
+
+@probe("P12", "clone into a new user namespace")
+def _(_target):
+    return _cloned(56 if _X64 else 220, ctypes.c_ulong(0x10000000 | signal.SIGCHLD), None, None, None, None)
+
+
+@probe("P13", "clone3 into a new user namespace")
+def _(_target):
+    arguments = struct.pack("QQQQQQQQQQQ", 0x10000000, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0)
+    return _cloned(435, arguments, ctypes.c_size_t(len(arguments)))
+
+
+@probe("P14", "enter namespaces of another process")
+def _(_target):
+    fd = os.open("/proc/1/ns/net", os.O_RDONLY)
+    try:
+        return _reached(308 if _X64 else 268, ctypes.c_int(fd), ctypes.c_int(0))
+    finally:
+        os.close(fd)
+
+
+@probe("P15", "signal the process that started it, or everybody in its group")
+def _(target):
+    if target["level"] == "strict":
+        return None  # The parent is bubblewrap, inside the cage.
+    os.kill(os.getppid(), 0)
+    return os.getppid()
+
+
+@probe("P16", "leave the process group by which the server ends it")
+def _(target):
+    if target["level"] == "strict":
+        return None  # The pid namespace ends with its first process, whatever group its members are in.
+    return _in_child(lambda: os.setsid() and "a session of its own")
+
+
+# --- network
+
+
+@probe("N01", "connect to the server on loopback", boot=True)
+def _(target):
+    return _connected(socket.AF_INET, ("127.0.0.1", target["port"]))
+
+
+@probe("N02", "connect to another address")
+def _(target):
+    return _connected(socket.AF_INET, ("127.0.0.2", target["port"]))
+
+
+@probe("N03", "send a datagram")
+def _(target):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        return channel.sendto(b"x", ("127.0.0.1", target["port"]))
+
+
+@probe("N04", "connect to a unix socket by path")
+def _(target):
+    return _connected(socket.AF_UNIX, target["unixPath"])
+
+
+@probe("N05", "connect to an abstract unix socket", boot=True)
+def _(target):
+    return _connected(socket.AF_UNIX, "\0" + target["abstract"])
+
+
+@probe("N06", "open raw and packet sockets")
+def _(_target):
+    return _sockets([(socket.AF_INET, socket.SOCK_RAW, 1), (17, socket.SOCK_RAW, 0x0300), (socket.AF_INET6, socket.SOCK_RAW, 58)])
+
+
+@probe("N07", "open netlink sockets", boot=True)
+def _(_target):
+    return _sockets([(16, socket.SOCK_RAW, protocol) for protocol in (0, 4, 9, 12, 15)])
+
+
+@probe("N08", "open sockets of exotic families")
+def _(_target):
+    return _sockets([(family, kind, 0) for family in (40, 38, 29, 31, 30, 44, 10) for kind in (1, 2, 3, 5)])
+
+
+@probe("N09", "listen on a port")
+def _(_target):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        return listener.getsockname()
+
+
+# --- the kernel's surface: reaching it at all counts, not what it answered
+
+
+@probe("K01", "mount", boot=True)
+def _(_target):
+    return _reached(165 if _X64 else 40, b"none", b"/davy-no-such-folder", b"tmpfs", ctypes.c_ulong(0), None)
+
+
+@probe("K02", "use the new mount calls")
+def _(_target):
+    return _reached(430, b"davy-no-such-fs", ctypes.c_uint(0)) or _reached(428, ctypes.c_int(-100), b"/", ctypes.c_uint(1))
+
+
+@probe("K03", "use kernel keyrings", boot=True)
+def _(_target):
+    return _reached(250 if _X64 else 219, ctypes.c_int(0), ctypes.c_int(-3), ctypes.c_int(0))
+
+
+@probe("K04", "load kernel programs (bpf)", boot=True)
+def _(_target):
+    return _reached(321 if _X64 else 280, ctypes.c_int(99), None, ctypes.c_uint(0))
+
+
+@probe("K05", "use io_uring", boot=True)
+def _(_target):
+    return _reached(425, ctypes.c_uint(1), ctypes.create_string_buffer(120))
+
+
+@probe("K06", "use userfaultfd", boot=True)
+def _(_target):
+    return _reached(323 if _X64 else 282, ctypes.c_int(1))
+
+
+@probe("K07", "use performance counters")
+def _(_target):
+    attributes = ctypes.create_string_buffer(struct.pack("IIQ", 1, 128, 1) + b"\0" * 112)
+    return _reached(298 if _X64 else 241, attributes, ctypes.c_int(0), ctypes.c_int(-1), ctypes.c_int(-1), ctypes.c_ulong(0))
+
+
+@probe("K08", "load modules, restart the machine, switch swap or accounting")
+def _(_target):
+    calls = {
+        "init_module": (175 if _X64 else 105, None, ctypes.c_ulong(0), None),
+        "reboot": (169 if _X64 else 142, ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0), None),
+        "swapon": (167 if _X64 else 224, b"/davy-no-such-file", ctypes.c_int(0)),
+        "acct": (163 if _X64 else 89, b"/davy-no-such-file"),
+    }
+    return [name for name, arguments in calls.items() if _reached(*arguments)]
+
+
+@probe("K09", "switch address randomization off")
+def _(_target):
+    return _in_child(lambda: _succeeded(135 if _X64 else 92, ctypes.c_ulong(0x0040000)))
+
+
+@probe("K10", "type into a terminal")
+def _(_target):
+    return _reached(16 if _X64 else 29, ctypes.c_int(1), ctypes.c_ulong(0x5412), b"x", refused=_REFUSED + (errno.ENOTTY, errno.EIO))
+
+
+@probe("K11", "call through the x32 numbers")
+def _(_target):
+    return _in_child(lambda: _succeeded(0x40000000 | 39)) if _X64 else None
+
+
+@probe("K12", "call through the 32-bit gate")
+def _(_target):
+    if not _X64:
+        return None
+    code = mmap.mmap(-1, 4096, prot=7)
+    # mov eax, 20 (getpid of i386); push rbx; int 0x80; pop rbx; ret
+    code.write(b"\xb8\x14\x00\x00\x00\x53\xcd\x80\x5b\xc3")
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
+    return _in_child(lambda: "pid by int 0x80" if function() > 0 else None)
+
+
+@probe("K13", "answer its own filter with a listener")
+def _(_target):
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+    header = struct.pack("HxxxxxxQ", 1, ctypes.addressof(program))
+    _LIBC.prctl(38, 1, 0, 0, 0)
+    return _in_child(lambda: _succeeded(317 if _X64 else 277, ctypes.c_uint(1), ctypes.c_uint(8), header))
+
+
+@probe("K14", "change descriptor tables or port permissions")
+def _(_target):
+    return _reached(154, ctypes.c_int(0), ctypes.create_string_buffer(64), ctypes.c_ulong(64)) if _X64 else None
+
+
+@probe("K15", "share memory and queues with the host")
+def _(_target):
+    number, remove = (29, 31) if _X64 else (194, 195)
+    segment = _LIBC.syscall(ctypes.c_long(number), ctypes.c_int(0), ctypes.c_size_t(4096), ctypes.c_int(0o1600))
+    if segment < 0:
+        return None
+    _LIBC.syscall(ctypes.c_long(remove), ctypes.c_int(segment), ctypes.c_int(0), None)
+    return "shared memory segment"
+
+
+# --- resources
+
+
+@probe("R01", "fork without end")
+def _(target):
+    children = []
+    try:
+        while len(children) <= target["tasks"]:
+            pid = os.fork()
+            if pid == 0:
+                signal.pause()
+                os._exit(0)
+            children.append(pid)
+        return "%d processes" % len(children)
+    except OSError:
+        return None
+    finally:
+        for pid in children:
+            _end(pid)
+
+
+@probe("R02", "take memory without end")
+def _(target):
+    step = 16 << 20
+
+    def hoard():
+        hoarded = []
+        while len(hoarded) * step < target["memoryBytes"] * 1.25:
+            hoarded.append(b"\1" * step)
+        return "%d bytes" % (len(hoarded) * step)
+
+    return _in_child(hoard)
+
+
+@probe("R03", "open files without end")
+def _(target):
+    opened = []
+    try:
+        while len(opened) <= target["openFiles"]:
+            opened.append(os.open("/dev/null", os.O_RDONLY))
+        return "%d files" % len(opened)
+    except OSError:
+        return None
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+@probe("R04", "leave a core dump", boot=True)
+def _(_target):
+    return resource.getrlimit(resource.RLIMIT_CORE)[1]
+
+
+@probe("R05", "start threads without end")
+def _(target):
+    stop = threading.Event()
+    started = []
+    size = threading.stack_size(64 << 10)
+    try:
+        while len(started) <= target["tasks"]:
+            thread = threading.Thread(target=stop.wait)
+            thread.start()
+            started.append(thread)
+        return "%d threads" % len(started)
+    except RuntimeError:
+        return None
+    finally:
+        threading.stack_size(size)
+        stop.set()
+        for thread in started:
+            thread.join()
+
+
+@probe("R06", "write one file without end")
+def _(target):
+    path = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-large")
+    try:
+        with open(path, "wb") as file:
+            file.truncate(target["fileBytes"] + 1)
+        return path
+    finally:
+        _remove(path)
+
+
+@probe("R07", "hide memory in a nameless file")
+def _(target):
+    if not hasattr(os, "memfd_create"):
+        return None
+
+    def hide():
+        fd, size = os.memfd_create("davy"), 0
+        while size < target["memoryBytes"] * 1.25:
+            size += os.write(fd, b"\1" * (16 << 20))
+        return "%d bytes" % size
+
+    return _in_child(hide)
+
+
+# --- how the probes try
+
+_REFUSED = (errno.EPERM, errno.ENOSYS, errno.EACCES)
+
+
+def _call(number, *arguments):
+    ctypes.set_errno(0)
+    result = _LIBC.syscall(ctypes.c_long(number), *arguments)
+    return result, ctypes.get_errno()
+
+
+def _reached(number, *arguments, refused=_REFUSED):
+    """Evidence unless the call was refused outright."""
+    result, error = _call(number, *arguments)
+    if result >= 0:
+        return "syscall %d succeeded" % number
+    return None if error in refused else "syscall %d answered %s" % (number, errno.errorcode.get(error))
+
+
+def _succeeded(number, *arguments):
+    result, _ = _call(number, *arguments)
+    return "syscall %d succeeded" % number if result >= 0 else None
+
+
+def _in_child(attack):
+    """Runs what would change or end this process in a child. A child that is killed got nothing."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writer, str(attack() or "").encode())
+        except BaseException:
+            pass
+        os._exit(0)
+    os.close(writer)
+    try:
+        return os.read(reader, 4096).decode()
+    finally:
+        os.close(reader)
+        os.waitpid(pid, 0)
+
+
+def _cloned(number, *arguments):
+    result, _ = _call(number, *arguments)
+    if result == 0:
+        os._exit(0)
+    if result < 0:
+        return None
+    os.waitpid(result, 0)
+    return "child in a namespace of its own"
+
+
+def _first(attack, candidates):
+    for candidate in candidates:
+        try:
+            evidence = attack(candidate)
+        except OSError:
+            continue
+        if evidence:
+            return evidence
+    return None
+
+
+def _created(path):
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    os.unlink(path)
+    return path
+
+
+def _opened(path):
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    return path
+
+
+def _rewritten(path):
+    # Writes back what is there, so that success changes nothing.
+    try:
+        with open(path, "rb") as file:
+            value = file.read()
+    except OSError:
+        value = b""
+    with open(path, "wb", buffering=0) as file:
+        if value:
+            file.write(value)
+    return path
+
+
+def _filled(folder, size):
+    path = os.path.join(folder, "davy-fill")
+    written, number = 0, 0
+    paths = []
+    try:
+        while written <= size:
+            number += 1
+            paths.append("%s-%d" % (path, number))
+            with open(paths[-1], "wb", buffering=0) as file:
+                for _ in range(8):
+                    written += file.write(b"\1" * (1 << 20))
+        return "%d bytes in %s" % (written, folder)
+    finally:
+        for each in paths:
+            _remove(each)
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _is_open(fd):
+    try:
+        os.fstat(fd)
+        return True
+    except OSError:
+        return False
+
+
+def _is_null(fd):
+    return os.fstat(fd).st_rdev == os.makedev(1, 3)
+
+
+def _connected(family, address):
+    with socket.socket(family, socket.SOCK_STREAM) as channel:
+        channel.settimeout(1)
+        channel.connect(address)
+        return str(address)
+
+
+def _sockets(kinds):
+    opened = []
+    for family, kind, protocol in kinds:
+        try:
+            socket.socket(family, kind, protocol).close()
+            opened.append([family, kind, protocol])
+        except OSError:
+            pass
+    return opened
+
+
+def _end(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+    os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    _answer = json.dumps(run(json.loads(sys.argv[1]))).encode()
+    os.write(3, _answer)

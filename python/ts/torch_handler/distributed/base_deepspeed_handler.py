@@ -1,0 +1,9 @@
+"""Large models on DeepSpeed (surface spec 9.2)."""
+
+from __future__ import annotations
+
+from ts.torch_handler.absent_engine import AbsentEngineHandler
+
+
+class BaseDeepSpeedHandler(AbsentEngineHandler):
+    packages = ("deepspeed",)

@@ -1,0 +1,61 @@
+"""What the image handlers share: decoding, transforms, explanations (surface spec 9.4)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from abc import ABC
+from typing import Any
+
+from ts.torch_handler.base_handler import BaseHandler
+
+EXPLANATION_STEPS = 15
+
+
+class VisionHandler(BaseHandler, ABC):
+    """Derived classes set `image_processing`, any callable from a Pillow image to a tensor."""
+
+    image_processing: Any
+
+    def initialize(self, context: Any) -> None:
+        super().initialize(context)
+        if not context.system_properties.get("limit_max_image_pixels", True):
+            from PIL import Image
+
+            Image.MAX_IMAGE_PIXELS = None
+
+    def preprocess(self, data: list[Any]) -> Any:
+        """Images (bytes, base64 text, or nested lists of numbers) as one batch tensor."""
+        import torch
+
+        return torch.stack([self._tensor_of(_value_of(row)) for row in data]).to(self.device)
+
+    def _tensor_of(self, value: Any) -> Any:
+        import torch
+
+        if isinstance(value, str):
+            value = base64.b64decode(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            from PIL import Image
+
+            with Image.open(io.BytesIO(value)) as image:
+                return self.image_processing(image.convert("RGB"))
+        return torch.tensor(value, dtype=torch.float32)
+
+    def get_insights(self, tensor_data: Any, _: Any, target: Any = 0) -> list[Any]:
+        """How much each input value counted for `target`, by integrated gradients."""
+        from captum.attr import IntegratedGradients
+
+        gradients = IntegratedGradients(self.model)
+        attributions = gradients.attribute(tensor_data, target=target, n_steps=EXPLANATION_STEPS)
+        return attributions.tolist()
+
+
+def _value_of(row: Any) -> Any:
+    """What the request carries under `data` or `body`; JSON bodies may wrap it once more."""
+    value = row
+    for _ in range(2):
+        if not isinstance(value, dict):
+            break
+        value = value.get("data") if value.get("data") is not None else value.get("body")
+    return value
