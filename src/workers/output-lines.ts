@@ -16,7 +16,8 @@ export function readLines(stream: Readable, clock: Clock, onLine: (line: string)
   const take = (bytes: number): boolean => {
     const now = clock.now();
     if (now - windowStart >= 1000) {
-      if (dropped > 0) onLine(`[${dropped} bytes of output dropped: more than ${MAX_BYTES_PER_SECOND} bytes per second]`);
+      if (dropped > 0)
+        onLine(`[${dropped} bytes of output dropped: more than ${MAX_BYTES_PER_SECOND} bytes per second]`);
       windowStart = now;
       budget = MAX_BYTES_PER_SECOND;
       dropped = 0;

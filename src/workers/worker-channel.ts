@@ -139,7 +139,8 @@ export class WorkerChannel {
   }
 
   #metrics(samples: unknown): void {
-    if (!Array.isArray(samples) || samples.length > MAX_METRIC_SAMPLES) throw new ProtocolOffence('metrics that are not a short list');
+    if (!Array.isArray(samples) || samples.length > MAX_METRIC_SAMPLES)
+      throw new ProtocolOffence('metrics that are not a short list');
     this.#options.events.onMetrics(samples);
   }
 

@@ -31,14 +31,18 @@ export function workerCommand(spec: WorkerSpec, operatorEnv: Readonly<Record<str
   }
   return {
     file: process.execPath,
-    args: ['--disable-warning=ExperimentalWarning', NODE_WORKER],
+    args: ['--disable-warning=ExperimentalWarning', NODE_WORKER, spec.runtime],
     env,
     readOnlyPaths: nodeWorkerPaths(),
   };
 }
 
 function nodeWorkerPaths(): string[] {
-  const candidates = [join(PACKAGE_ROOT, 'package.json'), join(PACKAGE_ROOT, 'node_modules'), dirname(dirname(NODE_WORKER))];
+  const candidates = [
+    join(PACKAGE_ROOT, 'package.json'),
+    join(PACKAGE_ROOT, 'node_modules'),
+    dirname(dirname(NODE_WORKER)),
+  ];
   return candidates.filter((path) => existsSync(path));
 }
 

@@ -140,7 +140,11 @@ export class WorkerProcess implements WorkerHandle {
     caged.dispose().then(
       () => this.#end(cause),
       (error: unknown) => {
-        this.#options.announce.notice.publish({ level: 'error', message: 'A worker left something behind.', cause: error });
+        this.#options.announce.notice.publish({
+          level: 'error',
+          message: 'A worker left something behind.',
+          cause: error,
+        });
         this.#end(cause);
       },
     );

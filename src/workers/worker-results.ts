@@ -16,10 +16,15 @@ export function parseResult(record: unknown, body: readonly Uint8Array[], bytes:
   return { reply: parseReply(fields, body, bytes), more: fields['more'] === true };
 }
 
-export function parseReply(fields: Readonly<Record<string, unknown>>, body: readonly Uint8Array[], bytes: number): Reply {
+export function parseReply(
+  fields: Readonly<Record<string, unknown>>,
+  body: readonly Uint8Array[],
+  bytes: number,
+): Reply {
   const { st: status, ct: contentType, h: headers } = fields;
   const [code, phrase] = status === undefined ? OK : parseStatus(status);
-  if (contentType !== undefined && typeof contentType !== 'string') throw new ProtocolOffence('a content type that is not text');
+  if (contentType !== undefined && typeof contentType !== 'string')
+    throw new ProtocolOffence('a content type that is not text');
   return {
     status: code,
     phrase,
@@ -33,7 +38,8 @@ export function parseReply(fields: Readonly<Record<string, unknown>>, body: read
 /** The size that a result announces, in bytes. */
 export function announcedSize(record: unknown): number {
   const size = asRecord(record, 'a result')['n'];
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new ProtocolOffence('a result without a size');
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+    throw new ProtocolOffence('a result without a size');
   return size;
 }
 
@@ -68,7 +74,8 @@ function parseStatus(value: unknown): readonly [number, string] {
 }
 
 function parseHeaders(value: unknown): readonly Header[] {
-  if (!Array.isArray(value) || value.length > MAX_HEADERS) throw new ProtocolOffence('headers that are not a short list');
+  if (!Array.isArray(value) || value.length > MAX_HEADERS)
+    throw new ProtocolOffence('headers that are not a short list');
   return value.map((pair: unknown): Header => {
     if (!Array.isArray(pair) || typeof pair[0] !== 'string' || typeof pair[1] !== 'string') {
       throw new ProtocolOffence('a header that is not a pair of texts');

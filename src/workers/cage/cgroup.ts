@@ -1,14 +1,5 @@
 // Control groups: the only limits that hold a worker and all its children together. v2 where delegated, else v1.
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { WorkerLimits } from '../../policy/index.ts';
@@ -32,7 +23,8 @@ export interface WorkerCgroup {
   dispose(): Promise<void>;
 }
 
-const FOLDER = 'davy';
+/** Groups are called `davy-SERVERPID-NUMBER`, so that a later server can tell what a dead one left behind. */
+const PREFIX = 'davy';
 /** One period of the CPU scheduler, in microseconds. */
 const CPU_PERIOD_US = 100_000;
 const REMOVE_ATTEMPTS = 50;
@@ -47,8 +39,8 @@ export function findCgroups(root = '/', pid: number = process.pid): CgroupHost |
     const mount = mounts.find((entry) => entry.version === 1 && entry.controllers.includes(controller));
     const path = memberships.find((line) => line.split(':')[1]?.split(',').includes(controller))?.split(':')[2];
     if (mount === undefined || path === undefined) continue;
-    const made = makeGroup(join(root, ownFolder(mount, path)), pid);
-    if (made !== null) roots.set(controller, made);
+    const own = join(root, ownFolder(mount, path));
+    if (isUsable(own, pid)) roots.set(controller, own);
   }
   if (roots.has('memory')) return { version: 1, roots };
 
@@ -59,7 +51,8 @@ export function findCgroups(root = '/', pid: number = process.pid): CgroupHost |
 }
 
 /** Makes the group of one worker. Throws when the kernel refuses a limit: an unlimited group would be a lie. */
-export function makeWorkerCgroup(host: CgroupHost, name: string, limits: WorkerLimits): WorkerCgroup {
+export function makeWorkerCgroup(host: CgroupHost, number: number, limits: WorkerLimits): WorkerCgroup {
+  const name = `${PREFIX}-${process.pid}-${number}`;
   const folders = new Map<Controller, string>();
   for (const [controller, root] of host.roots) {
     const folder = join(root, name);
@@ -82,12 +75,6 @@ export function makeWorkerCgroup(host: CgroupHost, name: string, limits: WorkerL
       for (const folder of unique) await removeGroup(folder);
     },
   };
-}
-
-/** Removes the server's own groups; the workers' must be gone. */
-export async function releaseCgroups(host: CgroupHost): Promise<void> {
-  if (host.version === 2) return;
-  for (const folder of host.roots.values()) await removeGroup(folder);
 }
 
 function settings(version: 1 | 2, controller: Controller, limits: WorkerLimits): [string, string][] {
@@ -117,16 +104,16 @@ function settings(version: 1 | 2, controller: Controller, limits: WorkerLimits):
   }
 }
 
-/** Our own sub-folder, and the end of those that dead servers left behind. */
-function makeGroup(parent: string, pid: number): string | null {
+/** Whether groups can be made here. Sweeps what dead servers left behind on the way. */
+function isUsable(folder: string, pid: number): boolean {
   try {
-    accessSync(parent, constants.W_OK);
-    for (const name of readdirSync(parent)) removeStale(parent, name);
-    const folder = join(parent, `${FOLDER}-${pid}`);
-    mkdirSync(folder, { recursive: true });
-    return folder;
+    for (const name of readdirSync(folder)) removeStale(folder, name);
+    const trial = join(folder, `${PREFIX}-${pid}-trial`);
+    mkdirSync(trial, { recursive: true });
+    rmdirSync(trial);
+    return true;
   } catch {
-    return null;
+    return false;
   }
 }
 
@@ -136,8 +123,8 @@ function delegated(own: string, pid: number): CgroupHost | null {
     const offered = readText(join(own, 'cgroup.controllers')).trim().split(/\s+/);
     const usable = CONTROLLERS.filter((controller) => offered.includes(controller));
     if (!usable.includes('memory')) return null;
-    mkdirSync(join(own, `${FOLDER}-server`), { recursive: true });
-    writeFileSync(join(own, `${FOLDER}-server`, 'cgroup.procs'), String(pid));
+    mkdirSync(join(own, `${PREFIX}-server`), { recursive: true });
+    writeFileSync(join(own, `${PREFIX}-server`, 'cgroup.procs'), String(pid));
     writeFileSync(join(own, 'cgroup.subtree_control'), usable.map((controller) => `+${controller}`).join(' '));
     return { version: 2, roots: new Map(usable.map((controller) => [controller, own])) };
   } catch {
@@ -185,12 +172,9 @@ async function removeGroup(folder: string): Promise<void> {
 }
 
 function removeStale(parent: string, name: string): void {
-  const pid = new RegExp(`^${FOLDER}-(\\d+)$`).exec(name)?.[1];
+  const pid = new RegExp(`^${PREFIX}-(\\d+)-\\w+$`).exec(name)?.[1];
   if (pid === undefined || existsSync(`/proc/${pid}`)) return;
   try {
-    for (const child of readdirSync(join(parent, name), { withFileTypes: true })) {
-      if (child.isDirectory()) rmdirSync(join(parent, name, child.name));
-    }
     rmdirSync(join(parent, name));
   } catch {
     // Somebody is still in there: not ours to end.

@@ -134,9 +134,7 @@ class HostCage implements Cage {
         ? wrapStrict(mechanics.cage, request, wanted)
         : wrapProcess(mechanics.cage, request, wanted, tmp ?? '/tmp');
     const cgroup =
-      this.#host.cgroups === null
-        ? null
-        : makeWorkerCgroup(this.#host.cgroups, `worker-${(this.#count += 1)}`, request.limits);
+      this.#host.cgroups === null ? null : makeWorkerCgroup(this.#host.cgroups, (this.#count += 1), request.limits);
     if (cgroup !== null) held.onGiveBack(() => cgroup.dispose());
     const stage = mechanics.level === 'process' ? [mechanics.cage.landlock.python, cageScript()] : [];
     const [file = '', ...args] = chain(

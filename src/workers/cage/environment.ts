@@ -19,6 +19,8 @@ export function workerEnvironment(request: WrapRequest, program: string, home: s
     // There is no network: these libraries would retry for minutes before they say so.
     HF_HUB_OFFLINE: '1',
     TRANSFORMERS_OFFLINE: '1',
+    // There is no network, so no TLS; and where Landlock hides the file, OpenSSL would stop the process.
+    OPENSSL_CONF: '/dev/null',
     ...request.env,
     PATH: `${dirname(program)}:/usr/bin:/bin`,
     HOME: home,

@@ -2,3 +2,4 @@
 export type { Cage, CageOptions, CagePlan, CagedCommand, WrapRequest } from './contract.ts';
 export { createCage } from './create.ts';
 export { spawnCaged } from './spawn.ts';
+export { assertContained, runBootProbes, type ProbeOptions, type ProbeReport } from './probes.ts';

@@ -12,3 +12,9 @@ export function cageScript(): string {
 export function probeScript(): string {
   return `${PYTHON_FOLDER}davy_worker/cage_probes.py`;
 }
+
+/** What is tried where there is no Python: the entry beside this file, compiled or not. */
+export function nodeProbeScript(): string {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return fileURLToPath(new URL(`./probe-entry.${extension}`, import.meta.url));
+}

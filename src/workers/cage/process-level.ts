@@ -13,7 +13,7 @@ import type { Wanted } from './wanted-paths.ts';
 export interface ProcessCage {
   readonly architecture: Architecture;
   readonly landlock: LandlockHost;
-  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf'>;
+  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf' | 'keepInGroup'>;
   /** Whether the worker shares its uid, and so its count of tasks, with the server and its siblings. */
   readonly sharesUid: boolean;
 }
@@ -32,7 +32,7 @@ const READ = [
     '/etc/localtime',
     '/etc/mime.types',
   ],
-  ...['/proc/cpuinfo', '/proc/meminfo', '/proc/self'],
+  ...['/proc/cpuinfo', '/proc/meminfo'],
 ];
 const DEVICES = ['/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom'];
 
@@ -47,7 +47,8 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     allowSubprocess,
     allowUnixSockets: false,
     gpu: hasGpu,
-    pinToSelf: true,
+    pinToSelf: cage.sharesUid,
+    keepInGroup: true,
   });
   const spec = {
     closeFrom: SPEC_FD,

@@ -51,9 +51,14 @@ function mountScript(options: RootChain, uid: number): string[] {
   const tmp =
     options.tmp === undefined || !options.canUnshare
       ? []
-      : [`mount -t tmpfs -o size=${options.tmp.bytes},mode=700,uid=${uid},gid=${uid} davy ${quote(options.tmp.path)}`];
+      : [
+          `mount -t tmpfs -o size=${options.tmp.bytes},nr_inodes=${MAX_TMP_FILES},mode=700,uid=${uid},gid=${uid} davy ${quote(options.tmp.path)}`,
+        ];
   return [...reachScript(plan, (path) => statSync(path).isDirectory()), ...tmp];
 }
+
+/** Enough for any library's caches; each costs the kernel about a kilobyte. */
+const MAX_TMP_FILES = 65_536;
 
 /** The first failure ends it: a worker that missed its cgroup or its mounts must not start. */
 function script(lines: readonly string[]): string {

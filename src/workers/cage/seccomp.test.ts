@@ -19,6 +19,7 @@ const STRICT: FilterOptions = {
   allowMemfd: false,
   gpu: false,
   pinToSelf: false,
+  keepInGroup: false,
 };
 const I386 = 0x40000003;
 
@@ -144,7 +145,7 @@ describe('a compiled worker filter', () => {
   });
 
   test('pinned to itself lets a worker signal only itself, and keeps it in its process group', () => {
-    const program = compileFilter(workerFilter({ ...STRICT, pinToSelf: true }), 'x64');
+    const program = compileFilter(workerFilter({ ...STRICT, pinToSelf: true, keepInGroup: true }), 'x64');
     assert.ok(program.selfSlots.length > 0);
     const ask = asker(withSelf(program, 4711), 'x64');
     assert.equal(ask('kill', 4711), 'allow');

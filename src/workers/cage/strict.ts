@@ -16,7 +16,7 @@ export interface StrictCage {
   readonly prlimit: string;
   /** 0 where there is none: then the second stage is the filter alone. */
   readonly landlockAbi: number;
-  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf'>;
+  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf' | 'keepInGroup'>;
 }
 
 export interface Wrapped {
@@ -39,7 +39,13 @@ const HIDDEN = ['/usr/local', '/usr/src', '/usr/share/doc', '/usr/sbin', '/usr/g
 export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wanted): Wrapped {
   const allowSubprocess = cage.filter.allowSubprocess && request.runtime !== 'onnx';
   const devices = request.gpuId === null ? [] : gpuDevices(request.gpuId);
-  const filter = workerFilter({ ...cage.filter, allowSubprocess, gpu: devices.length > 0, pinToSelf: false });
+  const filter = workerFilter({
+    ...cage.filter,
+    allowSubprocess,
+    gpu: devices.length > 0,
+    pinToSelf: false,
+    keepInGroup: false,
+  });
   const view = bubblewrapArguments({
     readOnly: wanted.paths,
     hidden: hiddenFolders(wanted),
