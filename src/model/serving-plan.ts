@@ -107,18 +107,34 @@ export function planServing(
   const workers = workersWanted(yaml, request, modelsJson, operator);
   const maxWorkers = atMost(operator.maxWorkersPerModel, workers.max, 'maxWorkers');
   const timeout = (fromYaml: number | undefined, json?: number, asked?: number, fallback?: number): number =>
-    atMost(MAX_TIMEOUT_SEC, archive === null ? (json ?? asked ?? fallback ?? YAML_TIMEOUT_SEC) : (fromYaml ?? YAML_TIMEOUT_SEC), 'timeout');
+    atMost(
+      MAX_TIMEOUT_SEC,
+      archive === null ? (json ?? asked ?? fallback ?? YAML_TIMEOUT_SEC) : (fromYaml ?? YAML_TIMEOUT_SEC),
+      'timeout',
+    );
   return {
     minWorkers: Math.min(workers.min, maxWorkers),
     maxWorkers,
     batchSize: atMost(MAX_BATCH_SIZE, request.batchSize ?? yaml.batchSize ?? modelsJson.batchSize ?? 1, 'batchSize'),
     maxBatchDelayMs:
       request.maxBatchDelayMs ?? (yaml.maxBatchDelay || modelsJson.maxBatchDelayMs) ?? DEFAULT_MAX_BATCH_DELAY_MS,
-    responseTimeoutSec: timeout(yaml.responseTimeout, modelsJson.responseTimeoutSec, request.responseTimeoutSec, operator.responseTimeoutSec),
-    startupTimeoutSec: timeout(yaml.startupTimeout, modelsJson.startupTimeoutSec, request.startupTimeoutSec, operator.startupTimeoutSec),
+    responseTimeoutSec: timeout(
+      yaml.responseTimeout,
+      modelsJson.responseTimeoutSec,
+      request.responseTimeoutSec,
+      operator.responseTimeoutSec,
+    ),
+    startupTimeoutSec: timeout(
+      yaml.startupTimeout,
+      modelsJson.startupTimeoutSec,
+      request.startupTimeoutSec,
+      operator.startupTimeoutSec,
+    ),
     maxRetryTimeoutSec: yaml.maxRetryTimeoutInSec ?? DEFAULT_MAX_RETRY_SEC,
     clientTimeoutMs: yaml.clientTimeoutInMills ?? 0,
-    jobQueueSize: yaml.jobQueueSize ? atMost(MAX_QUEUED_JOBS, yaml.jobQueueSize, 'jobQueueSize') : operator.jobQueueSize,
+    jobQueueSize: yaml.jobQueueSize
+      ? atMost(MAX_QUEUED_JOBS, yaml.jobQueueSize, 'jobQueueSize')
+      : operator.jobQueueSize,
     maxQueuedBytes: operator.maxQueuedBytes,
     useJobTicket: yaml.useJobTicket ?? false,
     isContinuous: yaml.continuousBatching ?? false,
