@@ -1,7 +1,7 @@
 """Attacks that a caged worker tries on its host. Each says what it got hold of, or nothing when it was stopped.
 
 Run as a worker: ``python -I -B cage_probes.py '{"all": false, …}'``; the answer is one JSON object on descriptor 3,
-``{probe id: evidence or null}``. Every probe cleans up after itself, because at level ``none`` they succeed.
+``{probe id: [title, evidence or null]}``. Every probe cleans up after itself, because at level ``none`` they succeed.
 Standard library only.
 """
 
@@ -35,16 +35,16 @@ def probe(name, title, boot=False):
 
 
 def run(target):
-    """Runs the probes that ``target`` asks for: ``{"all": bool, "only": [ids] or absent}``. Returns id -> evidence."""
+    """Runs the probes that ``target`` asks for: ``{"all": bool, "only": [ids] or absent}``. Returns id -> [title, evidence]."""
     found = {}
-    for name, (_, boot, function) in PROBES.items():
+    for name, (title, boot, function) in PROBES.items():
         if not (target.get("all") or boot) or (target.get("only") and name not in target["only"]):
             continue
         try:
             evidence = function(target)
         except (OSError, ValueError, MemoryError, RuntimeError):
             evidence = None
-        found[name] = evidence or None
+        found[name] = [title, evidence or None]
     return found
 
 
@@ -172,10 +172,9 @@ def _(target):
 
 
 @probe("P01", "see processes of the host", boot=True)
-def _(target):
-    return [name for name in os.listdir("/proc") if name == str(target["serverPid"]) and target["level"] != "strict"] or [
-        name for name in os.listdir("/proc") if name.isdigit() and target["level"] == "strict" and int(name) > 50
-    ]
+def _(_target):
+    mine = {os.getpid(), os.getppid()}
+    return [name for name in os.listdir("/proc") if name.isdigit() and int(name) not in mine][:5]
 
 
 @probe("P02", "read the environment of another process", boot=True)
@@ -451,20 +450,24 @@ def _(_target):
 
 @probe("R01", "fork without end")
 def _(target):
+    reader, writer = os.pipe()
     children = []
     try:
         while len(children) <= target["tasks"]:
             pid = os.fork()
             if pid == 0:
-                signal.pause()
+                os.close(writer)
+                os.read(reader, 1)
                 os._exit(0)
             children.append(pid)
         return "%d processes" % len(children)
     except OSError:
         return None
     finally:
+        os.close(reader)
+        os.close(writer)
         for pid in children:
-            _end(pid)
+            os.waitpid(pid, 0)
 
 
 @probe("R02", "take memory without end")
@@ -683,14 +686,6 @@ def _sockets(kinds):
         except OSError:
             pass
     return opened
-
-
-def _end(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError:
-        pass
-    os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ export interface FilterOptions {
   /** Off where no memory cgroup counts what a memfd holds. */
   readonly allowMemfd: boolean;
   readonly gpu: boolean;
-  /** At `process` no pid namespace hides the neighbours: calls that take a process id may only name the worker itself. */
+  /** Without a pid namespace or a uid of its own, calls that take a process id may only name the worker itself. */
   readonly pinToSelf: boolean;
+  /** Without a pid namespace the server ends a worker by its process group: nobody may leave it. */
+  readonly keepInGroup: boolean;
 }
 
 const EPERM = { errno: 'EPERM' } as const;
@@ -123,6 +125,7 @@ export function workerFilter(options: FilterOptions): FilterProfile {
   );
   addSocketRules(rules, options);
   if (options.pinToSelf) pin(rules);
+  if (options.keepInGroup) for (const name of ['setsid', 'setpgid']) rules.set(name, EPERM);
   return { rules, known: EPERM, unknown: ENOSYS };
 }
 
@@ -166,8 +169,6 @@ function pin(rules: Map<string, Verdict | ArgumentRule>): void {
   }
   for (const name of ['tgkill', 'rt_tgsigqueueinfo']) rules.set(name, only(0, ['self'], EPERM));
   rules.set('tkill', EPERM);
-  // Without a pid namespace the server ends a worker by its process group: nobody leaves it.
-  for (const name of ['setsid', 'setpgid']) rules.set(name, EPERM);
 }
 
 function only(
