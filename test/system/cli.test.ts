@@ -218,8 +218,9 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 function fakeIo(dir: string) {
   const texts = { out: '', err: '' };
   const collect = (name: 'out' | 'err') => ({
-    write: (chunk: string | Uint8Array) => {
+    write: (chunk: string | Uint8Array, done?: () => void) => {
       texts[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString();
+      done?.();
     },
   });
   return {

@@ -21,7 +21,8 @@ export function showConfig(io: Io, options: ConfigOptions): number {
 
 function formatText(settings: Settings, values: readonly EffectiveValue[]): string {
   const rows = values.map(({ key, value, origin }) => [key, value ?? '-', originText(origin)]);
-  return `configuration file: ${settings.server.configFile ?? 'none'}\n${formatTable(['KEY', 'VALUE', 'FROM'], rows)}`;
+  const table = rows.length === 0 ? 'Every key has its default.\n' : formatTable(['KEY', 'VALUE', 'FROM'], rows);
+  return `configuration file: ${settings.server.configFile ?? 'none'}\n${table}`;
 }
 
 function formatJson(settings: Settings, values: readonly EffectiveValue[]): string {

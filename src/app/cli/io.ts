@@ -11,13 +11,20 @@ export interface Io {
 }
 
 export interface Output {
-  write(chunk: string | Uint8Array): unknown;
+  /** `done` is called when the chunk has left, or never will. */
+  write(chunk: string | Uint8Array, done?: () => void): unknown;
   readonly isTTY?: boolean;
 }
 
 export function processIo(): Io {
   const { stdin, stdout, stderr, env } = process;
+  for (const stream of [stdout, stderr]) stream.on('error', ignoreClosedPipe);
   return { stdin, stdout, stderr, env, cwd: process.cwd() };
+}
+
+/** Whoever read our output has left (`davy models list | head`, a harness that saw its line): no reason to end a server. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
 }
 
 /** What the shell sees; documented in `davy --help`. */

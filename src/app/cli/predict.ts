@@ -39,7 +39,8 @@ export async function predict(
   );
   let last = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
-    io.stdout.write(chunk);
+    // A slow reader slows the server down; nothing piles up here.
+    await new Promise<void>((done) => void io.stdout.write(chunk, () => done()));
     last = chunk.at(-1) ?? last;
   }
   // A prompt should not follow on the same line; pipes get the bytes and nothing else.

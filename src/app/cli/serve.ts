@@ -1,6 +1,5 @@
 // `davy serve`: settings, server, signals, in this order.
 import { resolve } from 'node:path';
-import type { Settings } from '../../config/index.ts';
 import { Fault } from '../../kernel/index.ts';
 import { EXIT, type Io } from './io.ts';
 import { createPidFile, pidFilePath, readPidFile, removePidFile } from './pid-file.ts';
@@ -18,67 +17,90 @@ export interface ServeOptions extends ServeFlags {
 
 /** Resolves when the server has stopped. A configuration error goes to stdout in TorchServe's form (surface spec 1.2). */
 export async function serve(io: Io, options: ServeOptions): Promise<number> {
-  let settings: Settings;
-  let server: RunningServer;
-  let pidFile: PidFile | undefined;
   // A signal that arrives while the server starts is obeyed as soon as it can be stopped in order.
-  const stopRequested = firstSignal();
+  const signal = firstSignal();
+  const pidFile = new PidFile(io, options.pidFile);
+  let server: RunningServer;
   try {
-    settings = readSettings(io, options);
-    pidFile = claimPidFile(io, options.pidFile ?? pidFilePath(settings.server.tempDir));
+    const settings = readSettings(io, options);
+    pidFile.claim(settings.server.tempDir);
     const { startServer } = await import('../server.ts');
     server = await startServer(settings);
   } catch (thrown) {
-    pidFile?.remove();
+    signal.dispose();
+    pidFile.remove();
     if (!(thrown instanceof Fault) || thrown.code !== 'invalid_configuration') throw thrown;
     io.stdout.write(`Invalid configuration: ${thrown.message}\n`);
     return EXIT.failed;
   }
   // Harnesses wait for exactly this line (surface spec 1.5).
   io.stdout.write('Model server started.\n');
-  await stopRequested;
-  const impatience = exitOnNextSignal();
+  await signal.heard;
+  const impatience = exitOnNextSignal(pidFile);
   try {
     await server.stop();
   } finally {
     impatience.dispose();
     pidFile.remove();
   }
+  endWhateverLingers();
   return EXIT.ok;
 }
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-function firstSignal(): Promise<void> {
+function firstSignal(): { readonly heard: Promise<void>; dispose(): void } {
   const { promise, resolve: settle } = Promise.withResolvers<void>();
-  const heard = (): void => {
-    // Both listeners go, so that a second signal of either kind is not swallowed.
-    for (const signal of SIGNALS) process.off(signal, heard);
+  // Both listeners go at the first signal, so that a second one of either kind is not swallowed.
+  const dispose = (): void => SIGNALS.forEach((signal) => process.off(signal, obey));
+  const obey = (): void => {
+    dispose();
     settle();
   };
-  for (const signal of SIGNALS) process.on(signal, heard);
-  return promise;
+  for (const signal of SIGNALS) process.on(signal, obey);
+  return { heard: promise, dispose };
 }
 
 /** Whoever asks twice wants it now; workers end by themselves when their channel closes. */
-function exitOnNextSignal(): { dispose(): void } {
-  const leave = (): never => process.exit(EXIT.failed);
+function exitOnNextSignal(pidFile: PidFile): { dispose(): void } {
+  const leave = (): never => {
+    pidFile.remove();
+    process.exit(EXIT.failed);
+  };
   for (const signal of SIGNALS) process.once(signal, leave);
   return { dispose: () => SIGNALS.forEach((signal) => process.off(signal, leave)) };
 }
 
-interface PidFile {
-  remove(): void;
+/** Long enough for the last log lines to reach their pipe. */
+const LINGER_MS = 2000;
+
+/** A stopped server must end, whatever handle was forgotten; the timer itself keeps nothing alive. */
+function endWhateverLingers(): void {
+  setTimeout(() => process.exit(EXIT.ok), LINGER_MS).unref();
 }
 
 /** One pid file names one server; a second server on the same file runs too, but `davy stop` will not find it. */
-function claimPidFile(io: Io, path: string): PidFile {
-  const absolute = resolve(io.cwd, path);
-  const state = readPidFile(absolute);
-  if (state.kind === 'stale') removePidFile(absolute, undefined);
-  const isClaimed = state.kind === 'running' ? state.pid === process.pid : createPidFile(absolute, process.pid);
-  if (isClaimed) return { remove: () => removePidFile(absolute, process.pid) };
-  const other = state.kind === 'running' ? ` (pid ${state.pid})` : '';
-  io.stderr.write(`${absolute} names another running server${other}; give --pid-file to stop this one by davy stop.\n`);
-  return { remove: () => undefined };
+class PidFile {
+  readonly #io: Io;
+  #path: string | undefined;
+
+  constructor(io: Io, path: string | undefined) {
+    this.#io = io;
+    this.#path = path === undefined ? undefined : resolve(io.cwd, path);
+  }
+
+  /** `torchserve --start` has written our number already; otherwise it is written here. */
+  claim(tempDir: string): void {
+    const path = (this.#path ??= pidFilePath(tempDir));
+    const state = readPidFile(path);
+    if (state.kind === 'stale') removePidFile(path, undefined);
+    if (state.kind === 'running' ? state.pid === process.pid : createPidFile(path, process.pid)) return;
+    const other = state.kind === 'running' ? ` (pid ${state.pid})` : '';
+    const remedy = 'davy stop will stop that one; give --pid-file to this one.';
+    this.#io.stderr.write(`${path} names another running server${other}: ${remedy}\n`);
+  }
+
+  remove(): void {
+    if (this.#path !== undefined) removePidFile(this.#path, process.pid);
+  }
 }
