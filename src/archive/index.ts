@@ -24,6 +24,8 @@ export {
   type ParsedConfig,
   type TorchrunConfig,
 } from './model-config.ts';
+export { describeArchive, type ArchiveDescription } from './description.ts';
 export { fallbackModelName, fileNameOf } from './model-name.ts';
 export { quote, refuse } from './refusal.ts';
 export type { ContentInspector, Inspection, QuarantinedFile } from './inspection.ts';
+export { inspectContent, inspectFile } from './content/index.ts';

@@ -40,7 +40,7 @@ test('a version written as a number keeps its text', () => {
 
 test('every other shape of manifest is a typed refusal', () => {
   const shapes = ['null', '[]', '1', '"x"', '', '{', '{"model": null}', '{"model": []}', '{"model": "x"}', '{}'];
-  const models = [{ modelName: 1.5e400 }, { modelName: null }, { modelName: '' }, { modelVersion: [] }, { handler: 7 }];
+  const models = [{ modelName: [] }, { modelName: null }, { modelName: '' }, { modelVersion: [] }, { handler: 7 }];
   for (const shape of shapes) assert.throws(() => parse(shape), isInvalid, shape);
   for (const model of models) assert.throws(() => parse({ model }), isInvalid, JSON.stringify(model));
   for (const runtime of ['LSP', 'java', '', null, 7, {}, 'constructor', '__proto__', 'PYTHON']) {

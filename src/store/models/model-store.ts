@@ -1,0 +1,277 @@
+// The model store: resolve, fetch, quarantine, inspect, publish by digest; and give back (design: "nothing loads unvetted").
+import { lstat, readdir, realpath, rm, stat, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  checkMemberName,
+  DEFAULT_CONTAINER_LIMITS,
+  fallbackModelName,
+  refuse,
+  type ContainerLimits,
+  type ContentInspector,
+} from '../../archive/index.ts';
+import { Fault } from '../../kernel/index.ts';
+import type { AdmittedModel, ModelStore } from '../../serving/index.ts';
+import { parseAllowedUrls, type AllowedUrl, type AllowedUrls } from '../sources/allowed-urls.ts';
+import { DEFAULT_DOWNLOAD_OPTIONS, displayUrl, download, type DownloadOptions } from '../sources/download.ts';
+import { fileAccess, fingerprint, sha256 } from './open-file.ts';
+import { privateDirectory, removeTree } from './private-directory.ts';
+import { errorCode, publishDownload } from './published-download.ts';
+import { Quarantine } from './quarantine.ts';
+import { isInside, resolveLocal } from './resolve-local.ts';
+import { Shelf, type Published } from './shelf.ts';
+import { Turns } from './turns.ts';
+import { copyDirectory, unpackArchive } from './unpack.ts';
+
+export interface ModelStoreOptions {
+  /** Absolute directories; downloads go to the first. */
+  readonly modelStores: readonly string[];
+  /** A directory for this server alone; `incoming/` and `models/` in it are emptied at start. */
+  readonly stateDir: string;
+  /** TorchServe's regular expressions; empty: no URL at all. */
+  readonly allowedUrls: readonly string[];
+  /** Looks into every model before it is published. */
+  readonly inspect: ContentInspector;
+  readonly limits?: Partial<ContainerLimits>;
+  readonly downloads?: Partial<DownloadOptions>;
+}
+
+export interface LocalModelStore extends ModelStore {
+  /** From now on released models leave their downloaded archives in the store: the server stops, the models stay. */
+  beginShutdown(): void;
+}
+
+/** Models unpacked at the same time: enough to use a disk, few enough to leave the processors to predictions. */
+const CONCURRENT_ADMISSIONS = 2;
+
+/** Throws `invalid_configuration` for a bad `allowed_urls` entry or a state directory that is not ours. */
+export async function createModelStore(options: ModelStoreOptions): Promise<LocalModelStore> {
+  const allowedUrls = parseAllowedUrls(options.allowedUrls);
+  const incoming = join(options.stateDir, 'incoming');
+  await privateDirectory(options.stateDir);
+  await removeTree(incoming);
+  await privateDirectory(incoming);
+  const shelf = await Shelf.open(join(options.stateDir, 'models'), options.inspect);
+  const roots = await Promise.all(options.modelStores.map(realStore));
+  return new AdmittingStore(options, allowedUrls, shelf, incoming, roots);
+}
+
+interface Lease {
+  readonly digest: string;
+  /** The archive that this model's registration downloaded into the model store. */
+  readonly downloaded: string | null;
+}
+
+class AdmittingStore implements LocalModelStore {
+  readonly #allowedUrls: AllowedUrls;
+  readonly #shelf: Shelf;
+  readonly #incoming: string;
+  readonly #roots: readonly string[];
+  readonly #limits: ContainerLimits;
+  readonly #downloads: DownloadOptions;
+  readonly #turns = new Turns(CONCURRENT_ADMISSIONS);
+  readonly #leases = new Map<AdmittedModel, Lease>();
+  readonly #downloading = new Set<string>();
+  #isStopping = false;
+
+  constructor(
+    options: ModelStoreOptions,
+    allowedUrls: AllowedUrls,
+    shelf: Shelf,
+    incoming: string,
+    roots: readonly string[],
+  ) {
+    this.#allowedUrls = allowedUrls;
+    this.#shelf = shelf;
+    this.#incoming = incoming;
+    this.#roots = roots;
+    this.#limits = { ...DEFAULT_CONTAINER_LIMITS, ...options.limits };
+    this.#downloads = { ...DEFAULT_DOWNLOAD_OPTIONS, ...options.downloads };
+  }
+
+  async admit(url: string, signal: AbortSignal): Promise<AdmittedModel> {
+    try {
+      return await this.#admit(url, signal);
+    } catch (thrown) {
+      throw asFault(thrown, displayUrl(url), signal);
+    }
+  }
+
+  async release(model: AdmittedModel): Promise<void> {
+    const lease = this.#leases.get(model);
+    if (lease === undefined) return;
+    this.#leases.delete(model);
+    await this.#turns.run(lease.digest, () => this.#shelf.leave(lease.digest));
+    if (lease.downloaded !== null && !this.#isStopping) await rm(lease.downloaded, { force: true });
+  }
+
+  /** Every non-hidden directory, `*.mar`, `*.model` and `*.tar.gz` of the stores, sorted (surface spec 7.5). */
+  async listAll(): Promise<readonly string[]> {
+    const names = new Set<string>();
+    for (const root of this.#roots) {
+      for (const { name } of await readdir(root, { withFileTypes: true })) {
+        if (name.startsWith('.')) continue;
+        const found = await stat(join(root, name)).catch(() => null);
+        if (found?.isDirectory() || (found?.isFile() && /\.(mar|model|tar\.gz)$/.test(name))) names.add(name);
+      }
+    }
+    return [...names].toSorted();
+  }
+
+  beginShutdown(): void {
+    this.#isStopping = true;
+  }
+
+  async #admit(url: string, signal: AbortSignal): Promise<AdmittedModel> {
+    if (url === '') throw new Fault('model_not_found', 'empty url');
+    const shown = displayUrl(url);
+    if (url.includes('..')) throw new Fault('source_not_allowed', `Relative path is not allowed in url: ${shown}`);
+    if (!/^[a-z][a-z0-9+.-]*:/i.test(url)) return await this.#admitLocal(url, url, signal);
+    const allowed = this.#allowedUrls.match(url);
+    if (allowed === null) {
+      if (this.#allowedUrls.matchesMalformed(url)) throw downloadFailed(shown);
+      throw new Fault('source_not_allowed', `Given URL ${shown} does not match any allowed URL(s)`);
+    }
+    if (allowed.url.protocol === 'file:')
+      return await this.#admitLocal(this.#pathOf(allowed.url, shown), shown, signal);
+    return await this.#admitRemote(allowed, shown, signal);
+  }
+
+  /** A `file:` URL names a file of a model store, and is served from there without a copy. */
+  #pathOf(url: URL, shown: string): string {
+    const path = fileURLToPath(url);
+    if (this.#roots.some((root) => isInside(path, root))) return path;
+    throw new Fault('source_not_allowed', `Model not found at: ${shown}`, { cause: 'outside the model store' });
+  }
+
+  async #admitLocal(reference: string, url: string, signal: AbortSignal): Promise<AdmittedModel> {
+    const source = await resolveLocal(reference, this.#roots);
+    if (source.kind === 'file') {
+      await using handle = source.handle;
+      return this.#lease(await this.#takeFile(handle, source.name, signal), url, null);
+    }
+    await using quarantine = await Quarantine.create(this.#incoming);
+    const digest = await copyDirectory(source.path, quarantine, this.#limits, signal);
+    return this.#lease(await this.#take(digest, () => this.#shelf.put(digest, quarantine, signal)), url, null);
+  }
+
+  async #admitRemote(allowed: AllowedUrl, shown: string, signal: AbortSignal): Promise<AdmittedModel> {
+    const [store] = this.#roots;
+    if (store === undefined) throw new Fault('model_not_found', 'Model store has not been configured.');
+    const name = downloadName(allowed.url, shown, this.#limits);
+    await this.#refuseExisting(name);
+    this.#downloading.add(name);
+    try {
+      await using quarantine = await Quarantine.create(this.#incoming);
+      const { handle, path } = await quarantine.scratch('download');
+      await using file = handle;
+      await download(allowed, file, this.#downloads, signal);
+      const published = await this.#takeFile(file, name, signal);
+      return await this.#keep(published, path, join(store, name), shown);
+    } finally {
+      this.#downloading.delete(name);
+    }
+  }
+
+  /** TorchServe's rule, before any traffic: a name that is taken is never fetched again, nor replaced. */
+  async #refuseExisting(name: string): Promise<void> {
+    const found = await Promise.all(this.#roots.map((root) => lstat(join(root, name)).catch(() => null)));
+    if (this.#downloading.has(name) || found.some((stats) => stats !== null)) {
+      throw new Fault('file_exists', `Model file already exists ${name}`);
+    }
+  }
+
+  async #keep(published: Published, path: string, target: string, url: string): Promise<AdmittedModel> {
+    try {
+      if (await publishDownload(path, target)) return this.#lease(published, url, target);
+      return this.#lease(published, url, null, ['The model store is read-only: the downloaded archive was not kept.']);
+    } catch (thrown) {
+      await this.#turns.run(published.digest, () => this.#shelf.leave(published.digest));
+      throw thrown;
+    }
+  }
+
+  /** Hashes and unpacks through one descriptor; the bytes that were hashed are the bytes that were unpacked. */
+  async #takeFile(handle: FileHandle, name: string, signal: AbortSignal): Promise<Published> {
+    const before = await fingerprint(handle);
+    const { size } = await handle.stat();
+    if (size > this.#limits.maxTotalBytes) throw refuse('it is too large');
+    const archive = fileAccess(handle, size);
+    const digest = await sha256(archive, signal);
+    return await this.#take(digest, async () => {
+      await using quarantine = await Quarantine.create(this.#incoming);
+      await unpackArchive(archive, name, quarantine, this.#limits, signal);
+      if ((await fingerprint(handle)) !== before) throw refuse('it was changed while it was read');
+      return await this.#shelf.put(digest, quarantine, signal);
+    });
+  }
+
+  #take(digest: string, publish: () => Promise<Published>): Promise<Published> {
+    return this.#turns.run(digest, async () => this.#shelf.share(digest) ?? (await publish()));
+  }
+
+  #lease(
+    published: Published,
+    url: string,
+    downloaded: string | null,
+    warnings: readonly string[] = [],
+  ): AdmittedModel {
+    const { digest, dir, files, description, findings } = published;
+    const { manifest, config, rawConfig } = description;
+    const model: AdmittedModel = {
+      url,
+      digest,
+      dir,
+      files,
+      manifest: manifest.raw,
+      modelName: manifest.modelName,
+      modelVersion: manifest.modelVersion,
+      runtime: manifest.runtime,
+      runtimeLabel: manifest.runtimeLabel,
+      handler: manifest.handler,
+      config: rawConfig,
+      wishes: config,
+      fallbackName: fallbackModelName(url),
+      warnings: [
+        ...warnings,
+        ...description.warnings,
+        ...findings.filter(({ severity }) => severity !== 'info').map((f) => `${f.member}: ${f.code}: ${f.message}`),
+      ],
+    };
+    this.#leases.set(model, { digest, downloaded });
+    return model;
+  }
+}
+
+async function realStore(path: string): Promise<string> {
+  const real = await realpath(path).catch(() => null);
+  if (real !== null && (await stat(real)).isDirectory()) return real;
+  throw new Fault('invalid_configuration', `Model store ${path} is not a directory.`);
+}
+
+/** The last path component names the file in the store; a URL that has no plain one cannot be downloaded. */
+function downloadName(url: URL, shown: string, limits: ContainerLimits): string {
+  const name = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
+  try {
+    checkMemberName(name, limits);
+  } catch (cause) {
+    throw downloadFailed(shown, cause);
+  }
+  if (name.startsWith('.')) throw downloadFailed(shown);
+  return name;
+}
+
+const downloadFailed = (shown: string, cause?: unknown): Fault =>
+  new Fault('download_failed', `Failed to download archive from: ${shown}`, { cause });
+
+/** What is neither a refusal nor a failed download is ours: a full disk, a deadline, or a bug. */
+function asFault(thrown: unknown, url: string, signal: AbortSignal): Fault {
+  const isLate = signal.aborted && (signal.reason as Error | undefined)?.name === 'TimeoutError';
+  if (isLate) return new Fault('model_error', `Admission took too long: ${url}`, { cause: thrown });
+  if (thrown instanceof Fault) return thrown;
+  if (signal.aborted) return new Fault('cancelled', 'The request was cancelled.', { cause: thrown });
+  if (errorCode(thrown) === 'ENOSPC') {
+    return new Fault('out_of_resources', 'Not enough disk space to unpack the model.', { cause: thrown });
+  }
+  return new Fault('internal', `Failed to save model: ${url}`, { cause: thrown });
+}

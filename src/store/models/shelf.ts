@@ -1,0 +1,75 @@
+// Published models by digest, with a count of who uses them. The last one to leave removes the files.
+import { join } from 'node:path';
+import { describeArchive, refuse, quote, type ArchiveDescription, type ContentInspector } from '../../archive/index.ts';
+import type { Finding } from '../../kernel/index.ts';
+import { privateDirectory, removeTree } from './private-directory.ts';
+import type { Quarantine } from './quarantine.ts';
+
+/** A model on disk: unpacked, vetted, read-only. */
+export interface Published {
+  readonly digest: string;
+  readonly dir: string;
+  readonly files: readonly string[];
+  readonly description: ArchiveDescription;
+  readonly findings: readonly Finding[];
+}
+
+export class Shelf {
+  readonly #root: string;
+  readonly #inspect: ContentInspector;
+  readonly #held = new Map<string, { readonly published: Published; users: number }>();
+
+  private constructor(root: string, inspect: ContentInspector) {
+    this.#root = root;
+    this.#inspect = inspect;
+  }
+
+  /** `root` belongs to this server alone; what an earlier one left there was vetted by nobody alive and is removed. */
+  static async open(root: string, inspect: ContentInspector): Promise<Shelf> {
+    await removeTree(root);
+    await privateDirectory(root);
+    return new Shelf(root, inspect);
+  }
+
+  /** Takes a model that is already here. */
+  share(digest: string): Published | null {
+    const held = this.#held.get(digest);
+    if (held === undefined) return null;
+    held.users += 1;
+    return held.published;
+  }
+
+  /** Vets what lies in quarantine and publishes it. The caller holds the turn of `digest`. */
+  async put(digest: string, quarantine: Quarantine, signal: AbortSignal): Promise<Published> {
+    const files = quarantine.names.toSorted();
+    const description = await describeArchive(files, (name, maxBytes) => quarantine.read(name, maxBytes));
+    const { isAllowed, findings } = await this.#inspect(quarantine.files, signal);
+    if (!isAllowed) throw refuse(reason(findings), { findings });
+    signal.throwIfAborted();
+    const dir = join(this.#root, digest);
+    await quarantine.publish(dir);
+    const published = { digest, dir, files, description, findings };
+    this.#held.set(digest, { published, users: 1 });
+    return published;
+  }
+
+  /** The caller holds the turn of `digest`. */
+  async leave(digest: string): Promise<void> {
+    const held = this.#held.get(digest);
+    if (held === undefined) return;
+    held.users -= 1;
+    if (held.users > 0) return;
+    this.#held.delete(digest);
+    await removeTree(held.published.dir);
+  }
+}
+
+const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'];
+
+/** The worst finding in one line; all of them travel in the Fault's cause. */
+function reason(findings: readonly Finding[]): string {
+  const worst = findings.toSorted((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity))[0];
+  if (worst === undefined) return 'its content was not accepted';
+  const more = findings.length > 1 ? ` (and ${findings.length - 1} more findings)` : '';
+  return `${quote(worst.member)}: ${worst.code}: ${worst.message.replace(/\.$/, '')}${more}`;
+}
