@@ -46,6 +46,8 @@ export class Door {
 
   /** `isWaiting`: the client sent `Expect: 100-continue` and holds its body back. */
   handle(request: IncomingMessage, response: ServerResponse, connections: Connections, isWaiting = false): void {
+    // The connection is being closed under an earlier answer; this request came in the same packet and is not run.
+    if (this.#latest.get(request.socket)?.isLastOnConnection) return;
     const exchange = new Exchange(this.#host, connections, request, response);
     exchange.isBodyWithheld = isWaiting;
     this.#latest.set(request.socket, exchange);
@@ -56,11 +58,11 @@ export class Door {
     }
   }
 
-  /** Bytes on the connection that are no HTTP. False: no exchange is there to answer it. */
-  onBrokenFraming(socket: Socket): boolean {
+  /** Bytes on the connection that are no HTTP, or came too late. False: no exchange is there to answer for it. */
+  onBrokenFraming(socket: Socket, isTimeout: boolean): boolean {
     const exchange = this.#latest.get(socket);
     if (exchange === undefined || exchange.response.closed || exchange.response.writableFinished) return false;
-    exchange.onBrokenFraming(invalidMessage());
+    exchange.onBrokenFraming(isTimeout ? tooSlow() : invalidMessage());
     return true;
   }
 
@@ -143,6 +145,10 @@ export function answerLater(work: (exchange: Exchange, params: Params, body: Bod
   return (exchange, params, body) => {
     work(exchange, params, body).catch((thrown: unknown) => exchange.fail(toFault(thrown)));
   };
+}
+
+function tooSlow(): Fault {
+  return new Fault('bad_request', 'The request did not arrive in time.', { status: 408 });
 }
 
 function unknownHost(host: string | undefined): Fault {

@@ -60,6 +60,9 @@ export class Exchange implements Outlet {
   #ticket: Ticket | undefined;
   #bytesHeld = 0;
   #isBlocked = false;
+  #isBroken = false;
+  #isLast = false;
+  #stopLingering: (() => void) | undefined;
 
   constructor(host: ExchangeHost, connections: Connections, request: IncomingMessage, response: ServerResponse) {
     this.#host = host;
@@ -73,6 +76,11 @@ export class Exchange implements Outlet {
 
   get isEnded(): boolean {
     return this.#state === 'ended';
+  }
+
+  /** True once the answer said `connection: close`: what the client pipelined behind this request must not run. */
+  get isLastOnConnection(): boolean {
+    return this.#isLast;
   }
 
   /** The peer's address without port; `unix` for a unix socket. */
@@ -118,6 +126,7 @@ export class Exchange implements Outlet {
     if (this.#state === 'streaming') {
       // The status is already gone: a cut connection is the only way left to say that the answer is not whole.
       this.#end();
+      this.#isLast = true;
       this.response.destroy();
       return;
     }
@@ -143,14 +152,17 @@ export class Exchange implements Outlet {
     if (this.#state !== 'open') return;
     this.fault = new Fault('payload_too_large', 'The request body is larger than max_request_size.');
     this.#end();
+    this.#isLast = true;
     this.response.writeHead(413, ['content-length', '0', 'connection', 'close']);
     this.#conclude();
   }
 
-  /** The connection can carry no further request, but this one may be answered. */
+  /** The connection can carry no further request; this one is still answered if it had arrived whole. */
   onBrokenFraming(fault: Fault): void {
     this.response.shouldKeepAlive = false;
+    this.#isBroken = true;
     if (!this.request.complete) this.fail(fault);
+    this.#stopLingering?.();
   }
 
   #text(status: number, contentType: string, headers: readonly Header[], body: string): void {
@@ -208,18 +220,11 @@ export class Exchange implements Outlet {
     bytes: number | undefined,
   ): string[] {
     const { response, request } = this;
-    const isLast = status >= 400 || this.#connections.isDraining || !response.shouldKeepAlive;
     const hasNoBody = status === 204 || status === 304;
     const isHttp11 = request.httpVersionMinor > 0;
     const isUnframed = bytes === undefined && !isHttp11 && !hasNoBody;
-    return this.#host.heads.build(
-      this.requestId,
-      contentType,
-      headers,
-      bytes,
-      isHttp11 && !hasNoBody,
-      isLast || isUnframed,
-    );
+    this.#isLast = status >= 400 || this.#connections.isDraining || !response.shouldKeepAlive || isUnframed;
+    return this.#host.heads.build(this.requestId, contentType, headers, bytes, isHttp11 && !hasNoBody, this.#isLast);
   }
 
   #end(): void {
@@ -230,14 +235,14 @@ export class Exchange implements Outlet {
   /** Ends the response; waits first for a client that is still sending, or it would never read the answer. */
   #conclude(last?: Uint8Array): void {
     const { request, response } = this;
-    if (request.complete || this.isBodyWithheld || !hasBody(request)) {
+    if (request.complete || this.isBodyWithheld || this.#isBroken || !hasBody(request)) {
       response.end(last);
       // Node drops the connection when a blocked write makes no progress for this long.
       if (response.writableLength > 0) request.socket.setTimeout(this.#host.options.writeTimeoutMs);
       return;
     }
     if (last !== undefined) response.write(last);
-    linger(request, this.#host.clock, () => response.end());
+    this.#stopLingering = linger(request, this.#host.clock, () => response.end());
   }
 
   #onClosed(): void {

@@ -7,8 +7,8 @@ import type { Clock } from '../kernel/index.ts';
 const MAX_LINGER_BYTES = 32 * 1024 * 1024;
 const MAX_LINGER_MS = 2000;
 
-/** Reads and forgets the rest of the body, then calls back once: at its end, or when it takes too long. */
-export function linger(request: IncomingMessage, clock: Clock, onDone: () => void): void {
+/** Reads and forgets the rest of the body, then calls back once: at its end, when it takes too long, or when told to stop. */
+export function linger(request: IncomingMessage, clock: Clock, onDone: () => void): () => void {
   let left = MAX_LINGER_BYTES;
   let isDone = false;
   const finish = (): void => {
@@ -25,4 +25,5 @@ export function linger(request: IncomingMessage, clock: Clock, onDone: () => voi
   request.on('end', finish);
   request.on('close', finish);
   request.resume();
+  return finish;
 }

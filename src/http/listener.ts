@@ -96,7 +96,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   );
   // Any other expectation is answered by Node with 417; a CONNECT without a listener is closed.
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    if (!door.onBrokenFraming(socket as Socket)) refuseBroken(error, socket);
+    if (!door.onBrokenFraming(socket as Socket, isTimeout(error))) refuseBroken(error, socket);
   });
   server.on('tlsClientError', refusePlaintext);
   const cap = new SourceCap(limits.maxConnectionsPerSource);
@@ -145,6 +145,7 @@ function serverOf(
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.idleTimeoutMs,
+    keepAliveTimeoutBuffer: 0,
     connectionsCheckingInterval: limits.checkEveryMs,
     maxHeaderSize: limits.maxHeaderBytes,
     keepAlive: true,
@@ -204,9 +205,11 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy();
     return;
   }
-  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
-  endWith(socket, status, error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? Buffer.alloc(0) : INVALID_MESSAGE);
+  if (isTimeout(error)) endWith(socket, '408 Request Timeout', Buffer.alloc(0));
+  else endWith(socket, '400 Bad Request', INVALID_MESSAGE);
 }
+
+const isTimeout = (error: NodeJS.ErrnoException): boolean => error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
 
 function refusePlaintext(error: NodeJS.ErrnoException, socket: Socket): void {
   // The TLS layer is gone; what is below it still reaches a client that spoke plain HTTP to us (surface spec 2.10).
