@@ -8,7 +8,7 @@ import { loadSettings } from './load.ts';
 import type { Sources } from './resolve.ts';
 import type { Settings } from './settings.ts';
 
-const facts = { cwd: '/srv', tempDir: '/tmp', defaultStateDir: '/state/davy', pathExists: () => false };
+const facts = { cwd: '/srv', tempDir: '/tmp', stateHome: '/state/davy', pathExists: () => false };
 
 const load = (text = '', more: Partial<Sources> = {}): Settings =>
   loadSettings({ file: { name: 'config.properties', text }, env: {}, ...more }, facts);
@@ -223,6 +223,14 @@ describe('listeners', () => {
   test('unix sockets need use_native_io', () => {
     refused(() => load('inference_address=unix:/a\nuse_native_io=false'), /^unix domain socket requires use_native_io/);
   });
+});
+
+test('servers that can run side by side keep their state apart, and find it again', () => {
+  const first = load().server.stateDir;
+  assert.match(first, /^\/state\/davy\/[0-9a-f]{12}$/);
+  assert.equal(load('job_queue_size=1').server.stateDir, first);
+  assert.notEqual(load('inference_address=http://127.0.0.1:9090').server.stateDir, first);
+  assert.equal(load('state_dir=mine').server.stateDir, '/srv/mine');
 });
 
 test('a key whose feature is not there yet says so, a default written out does not', () => {

@@ -1,5 +1,6 @@
 // Sources in, Settings out: reads every key of the table once, checks what spans several keys, freezes the result. Pure.
-import { resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { join, resolve } from 'node:path';
 import { Fault } from '../kernel/index.ts';
 import { adviseOperator } from './advice.ts';
 import { isSameListener } from './address.ts';
@@ -14,8 +15,8 @@ import type { ValueSite } from './value.ts';
 export interface Facts {
   readonly cwd: string;
   readonly tempDir: string;
-  /** Where `state_dir` is unless given. */
-  readonly defaultStateDir: string;
+  /** Where each server of this user gets a directory of its own unless `state_dir` names one. */
+  readonly stateHome: string;
   pathExists(path: string): boolean;
 }
 
@@ -192,7 +193,7 @@ function assemble(v: Values, resolved: Resolved, sources: Sources, facts: Facts,
     server: {
       cwd,
       tempDir: facts.tempDir,
-      stateDir: v.state_dir ?? facts.defaultStateDir,
+      stateDir: v.state_dir ?? ownStateDir(v, facts),
       configFile: (sources.snapshot ?? sources.file)?.name,
       drainTimeoutMs: v.drain_timeout * 1000,
       isDebug: v.debug,
@@ -203,6 +204,15 @@ function assemble(v: Values, resolved: Resolved, sources: Sources, facts: Facts,
     effective: () => KEY_NAMES.map((key) => effectiveValue(key, resolved)),
   };
 }
+
+/** The same at every start of this server, and another one for every server that can run beside it. */
+function ownStateDir({ inference_address, management_address }: Values, { cwd, stateHome }: Facts): string {
+  const identity = JSON.stringify([cwd, inference_address.text, management_address.text]);
+  return join(stateHome, createHash('sha256').update(identity).digest('hex').slice(0, STATE_NAME_LENGTH));
+}
+
+/** Short, because paths of unix sockets below it must fit into 107 bytes. */
+const STATE_NAME_LENGTH = 12;
 
 function startupModels(values: Values, resolved: Resolved): StartupModels {
   return values.model_snapshot === undefined

@@ -59,7 +59,7 @@ export function readSettings(io: Io, serveFlags: ServeFlags): Settings {
   const facts = {
     cwd: io.cwd,
     tempDir: temporaryDirectory(io),
-    defaultStateDir: defaultStateDir(io),
+    stateHome: stateHome(io),
     pathExists: existsSync,
   };
   return loadSettings({ ...files, flags, env: io.env }, facts);
@@ -81,7 +81,7 @@ const isWritableDirectory = (dir: string): boolean => {
   }
 };
 
-function defaultStateDir(io: Io): string {
+function stateHome(io: Io): string {
   const base = io.env['XDG_STATE_HOME'];
   return join(base?.startsWith('/') ? base : join(io.env['HOME'] || homedir(), '.local', 'state'), 'davy');
 }

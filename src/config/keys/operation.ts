@@ -42,7 +42,9 @@ export const METRICS_KEYS = {
 
 export const SERVER_KEYS = {
   state_dir: davyKey(path, {
-    doc: 'Directory of everything Davy keeps: unpacked models, sockets. Default: `davy` in the user’s state directory.',
+    doc:
+      'Directory of everything this server keeps: unpacked models, sockets. No two servers may share it. ' +
+      'Default: one below `~/.local/state/davy` for each working directory and pair of addresses.',
     isSecurity: true,
   }),
   drain_timeout: davyKey(integer(0), {
