@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { WorkerProcess } from './worker-process.ts';
+import { WorkerProcess } from '../support/worker-process.ts';
 
 const HANDLER = `
 let prefix: string;

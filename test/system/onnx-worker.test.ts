@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { encode } from 'fast-png';
-import { WorkerProcess } from './worker-process.ts';
+import { WorkerProcess } from '../support/worker-process.ts';
 
 const DIGITS = join(import.meta.dirname, '..', '..', 'examples', 'digits');
 const heldOut = JSON.parse(readFileSync(join(DIGITS, 'held-out.json'), 'utf8')) as {
