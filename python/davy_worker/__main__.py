@@ -14,6 +14,8 @@ import os
 import sys
 
 if __name__ == "__main__":
+    if sys.version_info < (3, 10):
+        sys.exit("the Davy worker needs Python 3.10 or later, this is " + sys.version.split()[0])
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     from davy_worker.process import main
 

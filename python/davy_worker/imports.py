@@ -46,18 +46,22 @@ FRAMEWORKS = frozenset(
 RESERVED = FRAMEWORKS | sys.stdlib_module_names | {"ts", "davy_worker", "sitecustomize", "usercustomize"}
 
 
+def add_operator_paths() -> None:
+    """Adds PYTHONPATH, which ``-I`` ignored: it is there only when the operator lets it through to workers."""
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path += [os.path.abspath(entry) for entry in named if entry]
+
+
 def open_archive(model_dir: str) -> None:
-    """Puts the model directory first on the search path, behind the reserved names."""
-    trusted = [*sys.path, *_operator_paths()]
+    """Puts the model directory first on the search path, behind the reserved names.
+
+    Until this call nothing in the archive can be imported, not even by a framework's optional imports.
+    """
+    trusted = list(sys.path)
     sys.meta_path.insert(0, _ReservedFinder(trusted))
     sys.path_hooks.insert(0, _archive_hook(model_dir))
     sys.path[:] = [model_dir, *trusted]
     sys.path_importer_cache.clear()
-
-
-def _operator_paths() -> list[str]:
-    """PYTHONPATH, which ``-I`` ignored: it is there only when the operator lets it through to workers."""
-    return [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 
 
 class _ReservedFinder:

@@ -12,7 +12,7 @@ from typing import Any, Callable
 from davy_worker import cage, frameworks
 from davy_worker.entry_point import find_entry_point
 from davy_worker.frames import ProtocolError
-from davy_worker.imports import open_archive
+from davy_worker.imports import add_operator_paths, open_archive
 from davy_worker.metric_frames import MetricOutbox
 from davy_worker.service import Service
 from ts import __version__
@@ -46,11 +46,13 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         raise ProtocolError(f"load frame: {error!r}") from None
     frameworks.limit_threads(threads)
     try:
-        open_archive(model_dir)
+        add_operator_paths()
         if wanted_cage is not None:
-            # Frameworks open files and start threads that the second stage will not allow any more.
+            # Frameworks open files and start threads that the second stage will not allow any more. They are
+            # imported while the archive is still out of reach: none of its code may run ahead of the cage.
             frameworks.import_early(model.get("handler"), model_dir)
             logger.info("Restrictions in force: %s", cage.apply(wanted_cage))
+        open_archive(model_dir)
         entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
         torch_ready = frameworks.limit_torch(threads)
         handle = entry.load(context)

@@ -17,15 +17,18 @@ OPERATIONS = ("predict", "explain", "describe")
 class Reply:
     """How the batch in hand answers. Intermediate pieces may be sent from handler threads."""
 
-    __slots__ = ("_batch", "_writer", "_outbox")
+    __slots__ = ("_batch", "_writer", "_outbox", "_is_open")
 
     def __init__(self, batch: int, writer: FrameWriter, outbox: MetricOutbox) -> None:
         self._batch = batch
         self._writer = writer
         self._outbox = outbox
+        self._is_open = True
 
     def send_pieces(self, values: Any, indexes: Any, context: Context) -> None:
         """One piece of each request's streamed answer (surface spec 9.6)."""
+        if not self._is_open:
+            raise RuntimeError("this batch has been answered; nothing more can be sent for it")
         processors = context.request_processor
         for index in indexes:
             processor = None if processors is None else processors[index]
@@ -33,6 +36,7 @@ class Reply:
 
     def finish(self, outcome: Answers | Refusal) -> None:
         """The last frame of the batch, with the metrics it emitted ahead of it in the same write."""
+        self._is_open = False
         metrics = self._outbox.take()
         if isinstance(outcome, Answers):
             header = f'{{"t":"done","b":{self._batch},"r":{outcome.results}}}'

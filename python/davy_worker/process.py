@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -53,6 +54,9 @@ def _serve(channel: socket.socket) -> int:
     except loading.LoadFailed as failure:
         writer.send_object({"t": "failed", "code": failure.code, "message": failure.message})
         return 1
+    # What was loaded stays; collections during service need not walk a million framework objects each time.
+    gc.collect()
+    gc.freeze()
     outbox.flush()
     writer.send_object({"t": "loaded"})
     if model.get("asyncCommunication"):

@@ -15,6 +15,10 @@ from ts.context import RequestProcessor
 from ts.utils.util import PredictionException
 
 
+# The server keeps no more of a message.
+MAX_MESSAGE_CHARACTERS = 4096
+
+
 class Unserialisable(Exception):
     """The handler returned something that is neither bytes, text, a tensor nor JSON."""
 
@@ -72,7 +76,7 @@ def refusal_of(error: PredictionException) -> tuple[int, str]:
     """Status and message a handler chose (surface spec 9.7); a status HTTP cannot carry becomes 500."""
     code = error.error_code
     valid = isinstance(code, int) and not isinstance(code, bool) and 200 <= code <= 999
-    return (int(code) if valid else 500), str(error.message)
+    return (int(code) if valid else 500), str(error.message)[:MAX_MESSAGE_CHARACTERS]
 
 
 def _described(processor: RequestProcessor) -> str:
@@ -80,6 +84,8 @@ def _described(processor: RequestProcessor) -> str:
     text = ""
     code = processor._status_code
     if code is not None:
+        if not 200 <= int(code) <= 999:
+            raise ValueError(f"response status {code} is not one that ends a request")
         text = f',"st":[{int(code)},{quote(str(processor._reason_phrase or ""))}]'
     headers = processor._response_header
     if headers:

@@ -105,6 +105,7 @@ class Batches(unittest.TestCase):
             ("[1, 2]", (503, "number of batch response mismatched")),
             ("[{1, 2}]", (503, "Unsupported model output data type.")),
             ("[object()]", (503, "Unsupported model output data type.")),
+            ("also(context.set_response_status(100), [1])", (503, "Prediction failed")),
         ):
             with self.subTest(code=code):
                 self.assertEqual(self.run_code(code).fault, fault)
@@ -220,6 +221,31 @@ class Undecoded(unittest.TestCase):
             worker.load("h.py", decodeInputRequest=False)
             outcome = worker.run({"p": [("a", "application/json", "{}"), ("b", "text/plain", "x")]})
             self.assertEqual(outcome.json, [["bytearray", "bytearray"]])
+
+
+class Configured(unittest.TestCase):
+    def test_the_context_carries_what_the_model_was_registered_with(self):
+        code = """
+        class H:
+            def initialize(self, context):
+                self.at_load = [context.request_ids, context.get_request_id(), context.get_request_header(0, "x")]
+            def handle(self, data, context):
+                return [[self.at_load, context.manifest, context.model_yaml_config, context.system_properties["gpu_id"],
+                         context.get_sequence_id(0), context.header_key_sequence_end]]
+        """
+        with Worker({"h.py": code}) as worker:
+            worker.load(
+                "h.py",
+                manifest={"model": {"modelName": "n"}},
+                config={"handler": {"k": 1}},
+                gpuId=3,
+                sequenceHeaders={"id": "seq", "start": "seq-start", "end": "seq-end"},
+            )
+            outcome = worker.run({"p": [], "h": [["seq", "s1"]]})
+            self.assertEqual(
+                outcome.json,
+                [[[None, None, None], {"model": {"modelName": "n"}}, {"handler": {"k": 1}}, 3, "s1", "seq-end"]],
+            )
 
 
 class Life(unittest.TestCase):

@@ -70,6 +70,21 @@ class Frames(unittest.TestCase):
             with self.subTest(data=data[:20]), self.assertRaises(ProtocolError):
                 FrameReader(Trickle(data, iter(lambda: 1 << 16, None))).read()
 
+    def test_noise_is_a_frame_or_a_protocol_error_and_nothing_else(self):
+        seed = random.Random(11)
+        for _ in range(400):
+            header = seed.randbytes(seed.randint(0, 30))
+            if seed.random() < 0.5:
+                header = b'{"t":' + seed.choice([b"1", b'"x"', b"[[[", b"1e999", b"NaN", b"{}"]) + b"}"
+            data = struct.pack(">II", seed.choice([len(header), 5, 0]), seed.choice([0, 3])) + header
+            reader = FrameReader(Trickle(data, iter(lambda: 1 << 16, None)))
+            try:
+                header, size = reader.read()
+                self.assertIsInstance(header, dict)
+                reader.skip(size)
+            except ProtocolError:
+                pass
+
     def test_a_large_frame_of_many_pieces_arrives_whole(self):
         left, right = socket.socketpair()
         with left, right:

@@ -72,6 +72,25 @@ class Streams(unittest.TestCase):
                 for result in outcome.results:
                     self.assertEqual(result, {"n": 3, "h": [["ts_stream_next", "false"]]})
 
+    def test_a_piece_after_the_answer_is_refused_to_the_handler(self):
+        code = """
+        from ts.handler_utils.utils import send_intermediate_predict_response
+        late = None
+        def handle(data, context):
+            global late
+            if data is None: return
+            if late is None:
+                late = context._reply
+                return ["first"]
+            try:
+                late.send_pieces(["x"], [0], context)
+            except RuntimeError:
+                return ["refused"]
+        """
+        with Worker({"h.py": code}) as worker:
+            worker.load("h.py")
+            self.assertEqual([worker.run(b"").bodies, worker.run(b"").bodies], [[b"first"], [b"refused"]])
+
     def test_only_rank_zero_sends_pieces(self):
         with Worker({"h.py": STREAM}, {"LOCAL_RANK": "1"}) as worker:
             worker.load("h.py")

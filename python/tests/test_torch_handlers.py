@@ -464,6 +464,15 @@ class InAWorker(Case):
             worker.load("h.py", threads=2)
             self.assertEqual(worker.run(b"").json, [2])
 
+    def test_no_archive_code_runs_ahead_of_the_cage(self):
+        # torch imports opt_einsum if it can: an archive must not be where it finds it.
+        files = {"opt_einsum.py": "print('PLANTED')", "h.py": "import torch\ndef handle(d, c): pass"}
+        for cage, planted in (({"landlock": {"minAbi": 10_000}}, False), (None, True)):
+            with harness.Worker(files) as worker:
+                answer = worker.load("h.py", cage=cage)
+                self.assertEqual(answer["t"], "loaded" if planted else "failed")
+                self.assertEqual("PLANTED" in worker.logged(), planted)
+
     def test_a_built_in_handler_serves_without_any_handler_file(self):
         picture = self.module("picture", PICTURE)()
         torch.save(picture.state_dict(), os.path.join(self.dir, "w.pt"))

@@ -52,8 +52,11 @@ class TextClassifier(TextHandler):
         The model must be eager and call its embedding `embedding` (an Embedding or EmbeddingBag).
         """
         import torch
-        from captum.attr import IntegratedGradients
 
+        try:
+            from captum.attr import IntegratedGradients
+        except ImportError:
+            raise RuntimeError("explanations need the package captum, which is not installed") from None
         _, words = text_preprocess
         indexes = torch.as_tensor(self.source_vocab(words), dtype=torch.long, device=self.device)
         offsets = torch.zeros(1, dtype=torch.long, device=self.device)

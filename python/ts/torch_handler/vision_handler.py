@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from abc import ABC
+from functools import cached_property
 from typing import Any
 
 from ts.torch_handler.base_handler import BaseHandler
@@ -42,13 +43,18 @@ class VisionHandler(BaseHandler, ABC):
                 return self.image_processing(image.convert("RGB"))
         return torch.tensor(value, dtype=torch.float32)
 
+    @cached_property
+    def ig(self) -> Any:
+        """Captum's integrated gradients of the model; made on the first explanation."""
+        try:
+            from captum.attr import IntegratedGradients
+        except ImportError:
+            raise RuntimeError("explanations need the package captum, which is not installed") from None
+        return IntegratedGradients(self.model)
+
     def get_insights(self, tensor_data: Any, _: Any, target: Any = 0) -> list[Any]:
         """How much each input value counted for `target`, by integrated gradients."""
-        from captum.attr import IntegratedGradients
-
-        gradients = IntegratedGradients(self.model)
-        attributions = gradients.attribute(tensor_data, target=target, n_steps=EXPLANATION_STEPS)
-        return attributions.tolist()
+        return self.ig.attribute(tensor_data, target=target, n_steps=EXPLANATION_STEPS).tolist()
 
 
 def _value_of(row: Any) -> Any:
