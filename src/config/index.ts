@@ -10,7 +10,8 @@ export type {
   StartupModel,
   StartupModels,
 } from './settings.ts';
-export { type Facts, loadSettings } from './load.ts';
+export type { Facts } from './facts.ts';
+export { loadSettings } from './load.ts';
 export { isLoopbackHost } from './address.ts';
 export type { ConfigFile, Environment, Flag, Sources } from './resolve.ts';
 export { type KeyName, isKeyName } from './keys/index.ts';

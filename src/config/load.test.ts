@@ -225,6 +225,41 @@ describe('listeners', () => {
   });
 });
 
+test('every default can be written out and means the same', () => {
+  const lines = KEY_NAMES.flatMap((key) =>
+    KEYS[key].defaultText === undefined ? [] : `${key}=${KEYS[key].defaultText}`,
+  );
+  const written = load(lines.join('\n'));
+  assert.deepEqual(written.notices, []);
+  assert.equal(JSON.stringify(written), JSON.stringify(load()));
+});
+
+test('a configuration as TorchServe’s containers ship it loads once the clear text is accepted', () => {
+  const text = `
+inference_address=http://0.0.0.0:8085
+management_address=http://0.0.0.0:8085
+metrics_address=http://0.0.0.0:8082
+grpc_inference_port=7070
+grpc_management_port=7071
+enable_metrics_api=true
+metrics_mode=prometheus
+number_of_netty_threads=4
+job_queue_size=10
+enable_envvars_config=true
+install_py_dep_per_model=true
+NUM_WORKERS=1
+number_of_gpu=1
+model_store=/mnt/models/model-store
+model_snapshot={"name":"startup.cfg","modelCount":1,"models":{"mnist":{"1.0":{"defaultVersion":true,\\
+  "marName":"mnist.mar","minWorkers":1,"maxWorkers":5,"batchSize":1,"maxBatchDelay":10,"responseTimeout":120}}}}
+`;
+  refused(() => load(text), /--insecure-bind/);
+  const settings = load(text, { flags: flags({ insecure_bind: 'true' }) });
+  assert.ok(settings.isCombined);
+  assert.ok(settings.models.startup.kind === 'snapshot');
+  assert.equal(settings.models.startup.models[0]?.defaults?.maxWorkers, 5);
+});
+
 test('servers that can run side by side keep their state apart, and find it again', () => {
   const first = load().server.stateDir;
   assert.match(first, /^\/state\/davy\/[0-9a-f]{12}$/);
