@@ -1,7 +1,7 @@
 """Attacks that a caged worker tries on its host. Each says what it got hold of, or nothing when it was stopped.
 
-Run as a worker: ``python -I -B cage_probes.py '{"all": false, …}'``; the answer is one JSON object on descriptor 3,
-``{probe id: [title, evidence or null]}``. Every probe cleans up after itself, because at level ``none`` they succeed.
+Run as a worker: ``python -I -B cage_probes.py '{"all": false, …}'``; the answer is one JSON line on descriptor 3
+before each probe, ``[id, title]``, and one after it, ``[id, title, evidence or null]``. Every probe cleans up after itself, because at level ``none`` they succeed.
 Standard library only.
 """
 
@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
@@ -34,18 +35,29 @@ def probe(name, title, boot=False):
     return register
 
 
-def run(target):
-    """Runs the probes that ``target`` asks for: ``{"all": bool, "only": [ids] or absent}``. Returns id -> [title, evidence]."""
+def run(target, announce=lambda event: None):
+    """Runs the probes that ``target`` asks for: ``{"all": bool, "only": [ids] or absent}``. Returns id -> [title, evidence].
+
+    ``announce`` hears ``[id, title]`` before and ``[id, title, evidence]`` after each: a probe may cost the worker its life.
+    """
     found = {}
     for name, (title, boot, function) in PROBES.items():
-        if not (target.get("all") or boot) or (target.get("only") and name not in target["only"]):
+        if not _is_wanted(target, name, boot):
             continue
+        announce([name, title])
         try:
             evidence = function(target)
         except (OSError, ValueError, MemoryError, RuntimeError):
             evidence = None
         found[name] = [title, evidence or None]
+        announce([name, title, evidence or None])
     return found
+
+
+def _is_wanted(target, name, boot):
+    if name in target.get("except", ()):
+        return False
+    return name in target["only"] if target.get("only") else target.get("all") or boot
 
 
 # --- files
@@ -85,12 +97,12 @@ def _(_target):
 
 @probe("F07", "fill the temporary folder beyond its size")
 def _(target):
-    return _filled(os.environ.get("TMPDIR", "/tmp"), target["tmpBytes"])
+    return _filled(os.environ.get("TMPDIR", "/tmp"), target)
 
 
 @probe("F08", "fill shared memory beyond its size")
 def _(target):
-    return _filled("/dev/shm", target["tmpBytes"])
+    return _filled("/dev/shm", target)
 
 
 @probe("F09", "make a device node for physical memory")
@@ -460,6 +472,7 @@ def _(target):
                 os.read(reader, 1)
                 os._exit(0)
             children.append(pid)
+        _await_judgement(target)
         return "%d processes" % len(children)
     except OSError:
         return None
@@ -512,6 +525,7 @@ def _(target):
             thread = threading.Thread(target=stop.wait)
             thread.start()
             started.append(thread)
+        _await_judgement(target)
         return "%d threads" % len(started)
     except RuntimeError:
         return None
@@ -634,21 +648,27 @@ def _rewritten(path):
     return path
 
 
-def _filled(folder, size):
+def _filled(folder, target):
     path = os.path.join(folder, "davy-fill")
     written, number = 0, 0
     paths = []
     try:
-        while written <= size:
+        while written <= target["tmpBytes"]:
             number += 1
             paths.append("%s-%d" % (path, number))
             with open(paths[-1], "wb", buffering=0) as file:
                 for _ in range(8):
                     written += file.write(b"\1" * (1 << 20))
+        _await_judgement(target)
         return "%d bytes in %s" % (written, folder)
     finally:
         for each in paths:
             _remove(each)
+
+
+def _await_judgement(target):
+    """Where the server watches instead of the kernel, a worker that went too far is ended within this time."""
+    time.sleep(target.get("watchSeconds", 0))
 
 
 def _remove(path):
@@ -689,5 +709,4 @@ def _sockets(kinds):
 
 
 if __name__ == "__main__":
-    _answer = json.dumps(run(json.loads(sys.argv[1]))).encode()
-    os.write(3, _answer)
+    run(json.loads(sys.argv[1]), lambda event: os.write(3, json.dumps(event).encode() + b"\n"))

@@ -8,15 +8,16 @@ import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
 import { exitCause } from './exit-cause.ts';
 import { canUnshareMounts, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
-import { findProgram } from './interpreter.ts';
+import { findProgram, programPrefixes } from './interpreter.ts';
+import { narrowPrefix } from './python-home.ts';
 import { closeAll, openBytes } from './memory-file.ts';
-import { watchMemory } from './memory-watch.ts';
+import { watchTree, type Excess, type TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
 import { cageScript } from './places.ts';
 import { wrapProcess, type ProcessCage } from './process-level.ts';
 import { chain } from './root-chain.ts';
 import { wrapStrict, type StrictCage, type Wrapped } from './strict.ts';
-import { WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
+import { outermost, WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
 import { WorkerUids } from './worker-uids.ts';
 
 /**
@@ -136,7 +137,7 @@ class HostCage implements Cage {
     const cgroup =
       this.#host.cgroups === null ? null : makeWorkerCgroup(this.#host.cgroups, (this.#count += 1), request.limits);
     if (cgroup !== null) held.onGiveBack(() => cgroup.dispose());
-    const stage = mechanics.level === 'process' ? [mechanics.cage.landlock.python, cageScript()] : [];
+    const stage = mechanics.level === 'process' ? stagePaths(mechanics.cage.landlock.python) : [];
     const [file = '', ...args] = chain(
       {
         uid,
@@ -147,8 +148,18 @@ class HostCage implements Cage {
       },
       wrapped.command,
     );
-    return assemble({ file, args, wrapped, held, limits: request.limits, oomKills: cgroup?.oomKills ?? null });
+    const bounds: TreeBounds = {
+      memoryBytes: cgroup === null ? request.limits.memoryBytes : null,
+      tasks: uid === undefined && mechanics.level === 'process' ? request.limits.tasks : null,
+      folder: tmp === undefined || this.#host.canUnshare ? null : { path: tmp, bytes: request.limits.tmpBytes },
+    };
+    return assemble({ file, args, wrapped, held, bounds, oomKills: cgroup?.oomKills ?? null });
   }
+}
+
+/** The Python that confines a worker, and what it runs: outside /usr it needs its libraries too. */
+function stagePaths(python: string): string[] {
+  return [python, cageScript(), ...outermost(programPrefixes(python).flatMap(narrowPrefix))];
 }
 
 /** What a worker holds of the machine while it lives, given back in reverse order. */
@@ -191,13 +202,14 @@ interface Parts {
   readonly args: readonly string[];
   readonly wrapped: Wrapped;
   readonly held: Holdings;
-  readonly limits: WrapRequest['limits'];
+  /** What the kernel does not bound by itself. */
+  readonly bounds: TreeBounds;
   /** null without a memory cgroup. */
   readonly oomKills: (() => number) | null;
 }
 
-function assemble({ file, args, wrapped, held, limits, oomKills }: Parts): CagedCommand {
-  let wasOverLimit = false;
+function assemble({ file, args, wrapped, held, bounds, oomKills }: Parts): CagedCommand {
+  let excess: Excess | null = null;
   return {
     file,
     args,
@@ -209,14 +221,14 @@ function assemble({ file, args, wrapped, held, limits, oomKills }: Parts): Caged
     innerCage: wrapped.innerCage,
     attach: (pid) => {
       held.onGiveBack(() => endGroup(pid));
-      if (oomKills !== null) return;
-      const stop = watchMemory(pid, limits.memoryBytes, () => {
-        wasOverLimit = true;
+      if (Object.values(bounds).every((bound) => bound === null)) return;
+      const stop = watchTree(pid, bounds, (found) => {
+        excess = found;
         endGroup(pid);
       });
       held.onGiveBack(stop);
     },
-    exitCause: (exitCode, signal) => exitCause(exitCode, signal, wasOverLimit ? 1 : (oomKills?.() ?? 0)),
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: oomKills?.() ?? 0, excess }),
     dispose: () => held.giveBack(),
   };
 }
@@ -233,7 +245,7 @@ function uncaged(request: WrapRequest): CagedCommand {
     gpuId: request.gpuId,
     innerCage: null,
     attach: (pid) => held.onGiveBack(() => endGroup(pid)),
-    exitCause: (exitCode, signal) => exitCause(exitCode, signal, 0),
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: 0, excess: null }),
     dispose: () => held.giveBack(),
   };
 }

@@ -1,18 +1,36 @@
 // Why a caged process ended, told from its exit status and what the kernel counted.
 import { constants } from 'node:os';
 import type { DeathCause } from '../../serving/index.ts';
+import type { Excess } from './tree-watch.ts';
 
 /** A shell and bubblewrap report "killed by signal n" as exit status 128 + n. */
 const SIGNAL_BASE = 128;
 
-/** `oomKills` is the cgroup's count; a kill by the kernel for want of memory is SIGKILL with that count above zero. */
-export function exitCause(exitCode: number | null, signal: string | null, oomKills: number): DeathCause {
+export interface ExitEvidence {
+  /** The cgroup's count of processes killed for want of memory. */
+  readonly oomKills: number;
+  /** The bound for which the watch over the tree ended the worker. */
+  readonly excess: Excess | null;
+}
+
+export function exitCause(
+  exitCode: number | null,
+  signal: string | null,
+  { oomKills, excess }: ExitEvidence,
+): DeathCause {
+  if (excess === 'memory') return { kind: 'out_of_memory' };
+  if (excess !== null) return { kind: 'protocol', offence: OFFENCE[excess] };
   const name = signal ?? signalOfStatus(exitCode ?? 0);
-  // A child of the worker may have been the one that was killed: then the worker's own exit counts as itself.
+  // Where a child of the worker was the one that was killed, the worker's own exit counts as itself.
   if (name === 'SIGKILL' && oomKills > 0) return { kind: 'out_of_memory' };
   if (name !== null) return { kind: 'signal', signal: name };
   return { kind: 'exit', exitCode: exitCode ?? 0 };
 }
+
+const OFFENCE = {
+  tasks: 'it started more processes and threads than its limit allows',
+  tmp: 'it wrote more temporary files than its limit allows',
+} as const;
 
 function signalOfStatus(status: number): string | null {
   if (status <= SIGNAL_BASE) return null;

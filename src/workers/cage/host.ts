@@ -63,8 +63,8 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
 
 /** Tries the pythons that could carry the `process` level. */
 export async function probeLandlock(preferred: string | undefined): Promise<LandlockHost | Finding> {
-  const candidates =
-    preferred === undefined ? ['/usr/bin/python3', 'python3', 'python'] : [preferred, '/usr/bin/python3'];
+  // The system's own first: it starts fastest, and every uid may read it.
+  const candidates = ['/usr/bin/python3', ...(preferred === undefined ? [] : [preferred]), 'python3', 'python'];
   for (const candidate of candidates) {
     const python = findProgram(candidate);
     if (python === null) continue;

@@ -37,15 +37,23 @@ function mechanism(mechanics: Mechanics, host: Host): string[] {
 function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
   if (mechanics.level === 'none') return { memory: 'none', tasks: 'none', cpu: 'none', files: 'none', tmp: 'none' };
   const cgroup = host.cgroups === null ? null : `cgroup v${host.cgroups.version}`;
+  const sharesUid = mechanics.level === 'process' && !host.isRoot;
   const isSized = mechanics.level === 'strict' || host.canUnshare;
   return {
-    memory: cgroup ?? 'rlimit for each process, and a watch over the tree every second',
-    tasks: host.cgroups?.roots.has('pids') === true ? `${cgroup}` : 'rlimit',
+    memory: cgroup ?? `rlimit for each process, and ${WATCH}`,
+    tasks:
+      host.cgroups?.roots.has('pids') === true
+        ? `${cgroup}`
+        : sharesUid
+          ? `rlimit for the user, and ${WATCH}`
+          : 'rlimit',
     cpu: host.cgroups?.roots.has('cpu') === true ? `${cgroup}` : 'thread counts only',
     files: 'rlimit',
-    tmp: isSized ? 'sized tmpfs' : 'size of each file only',
+    tmp: isSized ? 'sized tmpfs' : WATCH,
   };
 }
+
+const WATCH = 'a watch over the tree every second';
 
 function degraded(mechanics: Mechanics, host: Host): string[] {
   if (mechanics.level === 'none')
@@ -55,8 +63,7 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
     found.push('No writable cgroup: memory is limited by process and watched once a second, CPU share is not limited.');
   }
   if (mechanics.level === 'process') {
-    if (!host.isRoot) found.push('Workers share the uid of the server: their count of tasks is bounded together only.');
-    if (!host.canUnshare) found.push('The folder for temporary files has no size of its own.');
+    if (!host.isRoot) found.push('Workers share the uid of the server.');
     found.push('Names, sizes and times of files can be seen, their contents cannot.');
   }
   if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {

@@ -20,17 +20,19 @@ const ATTACKS: Record<string, readonly [title: string, attack: () => unknown]> =
   N05: ['connect to an abstract unix socket', () => connected({ path: `\0${String(target['abstract'])}` })],
 };
 
-const found: Record<string, [string, unknown]> = {};
 for (const [id, [title, attack]] of Object.entries(ATTACKS)) {
+  tell([id, title]);
   try {
-    const evidence = await attack();
-    found[id] = [title, evidence || null];
+    tell([id, title, (await attack()) || null]);
   } catch {
-    found[id] = [title, null];
+    tell([id, title, null]);
   }
 }
-writeSync(3, JSON.stringify(found));
 process.exit(0);
+
+function tell(event: readonly unknown[]): void {
+  writeSync(3, `${JSON.stringify(event)}\n`);
+}
 
 function names(): string[] {
   return Array.isArray(target['serverEnv']) ? target['serverEnv'].map(String) : [];

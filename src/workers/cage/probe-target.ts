@@ -50,7 +50,7 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
 }
 
 /** Names that a worker's own environment has too. */
-const HARMLESS: ReadonlySet<string> = new Set([...CAGE_VARIABLES, 'PWD', 'LC_CTYPE', 'PYTHONUSERBASE']);
+const HARMLESS: ReadonlySet<string> = new Set([...CAGE_VARIABLES, 'PWD', 'LC_CTYPE']);
 
 async function listening(where: { host?: string; port?: number; path?: string }): Promise<Server> {
   const server = createServer((socket) => socket.destroy());

@@ -1,4 +1,5 @@
 // Proves the cage before a model enters it: a throw-away worker tries to break out.
+import type { ChildProcess } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
 import { once } from 'node:events';
@@ -7,15 +8,22 @@ import { defaultLimits, type IsolationLevel, type WorkerLimits } from '../../pol
 import type { Cage } from './contract.ts';
 import { findProgram } from './interpreter.ts';
 import { nodeProbeScript, probeScript } from './places.ts';
-import { openProbeTarget } from './probe-target.ts';
+import { openProbeTarget, type ProbeTarget } from './probe-target.ts';
 import { spawnCaged } from './spawn.ts';
+
+export interface Outcome {
+  readonly id: string;
+  readonly title: string;
+  /** What the attack got hold of; null when it was stopped. */
+  readonly evidence: string | null;
+}
 
 export interface ProbeReport {
   readonly level: IsolationLevel;
   /** Which worker attacked: a machine without Python is probed from Node, with fewer attacks. */
   readonly runtime: 'python' | 'node';
-  readonly blocked: readonly string[];
-  readonly hits: readonly { readonly id: string; readonly title: string; readonly evidence: string }[];
+  readonly blocked: readonly Outcome[];
+  readonly hits: readonly Outcome[];
   readonly tookMs: number;
 }
 
@@ -30,7 +38,14 @@ export interface ProbeOptions {
 
 const BOOT_TIMEOUT_MS = 20_000;
 const ALL_TIMEOUT_MS = 60_000;
+/** Longer than the watch needs to notice and to act. */
+const WATCH_SECONDS = 2.5;
+/** More than there are probes that a worker could die of. */
+const MAX_WORKERS = 12;
+const MAX_COMPLAINT = 300;
 const MiB = 1024 ** 2;
+
+type ProbeEvent = readonly [id: string, title: string] | readonly [id: string, title: string, evidence: string | null];
 
 /** Small enough for a suite that tries to exceed them. */
 const PROBE_LIMITS: WorkerLimits = {
@@ -41,40 +56,31 @@ const PROBE_LIMITS: WorkerLimits = {
   openFiles: 256,
 };
 
-/** Runs the probes in a worker of this cage. Throws `invalid_configuration` when that worker gives no answer. */
+/**
+ * Runs the probes in workers of this cage: one, and another one for what is left whenever a probe costs its worker the
+ * life. Throws `invalid_configuration` when a worker does not even start.
+ */
 export async function runBootProbes(cage: Cage, options: ProbeOptions = {}): Promise<ProbeReport> {
   const started = performance.now();
-  const limits = options.limits ?? PROBE_LIMITS;
-  await using target = await openProbeTarget(cage.plan.level, limits);
+  await using target = await openProbeTarget(cage.plan.level, options.limits ?? PROBE_LIMITS);
   const python = findProgram(options.python ?? 'python3');
-  const runtime = python === null ? 'node' : 'python';
-  const script = python === null ? nodeProbeScript() : probeScript();
-  const inside = cage.plan.level === 'strict' ? '/model' : target.modelDir;
-  const task = JSON.stringify({ ...target.describe(inside), all: options.all ?? false, only: options.only });
-  const command = await cage.wrap({
-    file: python ?? process.execPath,
-    args: python === null ? [script, task] : ['-I', '-B', script, task],
-    env: {},
-    runtime,
-    modelDir: target.modelDir,
-    readOnlyPaths: [script],
-    threads: 1,
-    limits,
-    gpuId: null,
-  });
-  try {
-    const answer = await collect(spawnCaged(command), options.all === true ? ALL_TIMEOUT_MS : BOOT_TIMEOUT_MS);
-    const outcome = parseAnswer(answer);
-    return {
-      level: cage.plan.level,
-      runtime,
-      blocked: outcome.filter(([, { evidence }]) => evidence === null).map(([id]) => id),
-      hits: outcome.flatMap(([id, { title, evidence }]) => (evidence === null ? [] : [{ id, title, evidence }])),
-      tookMs: Math.round(performance.now() - started),
-    };
-  } finally {
-    await command.dispose();
+  const outcomes = new Map<string, Outcome>();
+  for (let attempt = 0; attempt < MAX_WORKERS; attempt++) {
+    const { events, complaint } = await attack(cage, target, python, { ...options, except: [...outcomes.keys()] });
+    if (events.length === 0 && attempt === 0) {
+      throw new Fault('invalid_configuration', `The probe worker did not start: ${complaint}`);
+    }
+    for (const [id, title, evidence] of events) outcomes.set(id, { id, title, evidence: evidence ?? null });
+    if (events.at(-1)?.length !== 2) break;
   }
+  const all = [...outcomes.values()];
+  return {
+    level: cage.plan.level,
+    runtime: python === null ? 'node' : 'python',
+    blocked: all.filter(({ evidence }) => evidence === null),
+    hits: all.filter(({ evidence }) => evidence !== null),
+    tookMs: Math.round(performance.now() - started),
+  };
 }
 
 /** Throws `invalid_configuration` naming every probe that got through, unless the operator chose level `none`. */
@@ -87,27 +93,57 @@ export function assertContained(report: ProbeReport): void {
   );
 }
 
-async function collect(child: ReturnType<typeof spawnCaged>, timeoutMs: number): Promise<string> {
+async function attack(
+  cage: Cage,
+  target: ProbeTarget,
+  python: string | null,
+  options: ProbeOptions & { readonly except: readonly string[] },
+): Promise<{ readonly events: readonly ProbeEvent[]; readonly complaint: string }> {
+  const { all = false, only, except, limits = PROBE_LIMITS } = options;
+  const script = python === null ? nodeProbeScript() : probeScript();
+  const inside = cage.plan.level === 'strict' ? '/model' : target.modelDir;
+  const watchSeconds = Object.values(cage.plan.limits).some((held) => held.includes('watch')) ? WATCH_SECONDS : 0;
+  const task = JSON.stringify({ ...target.describe(inside), all, only, except, watchSeconds });
+  const command = await cage.wrap({
+    file: python ?? process.execPath,
+    args: python === null ? [script, task] : ['-I', '-B', script, task],
+    env: {},
+    runtime: python === null ? 'node' : 'python',
+    modelDir: target.modelDir,
+    readOnlyPaths: [script],
+    threads: 1,
+    limits,
+    gpuId: null,
+  });
+  try {
+    return await listen(spawnCaged(command), all ? ALL_TIMEOUT_MS : BOOT_TIMEOUT_MS);
+  } finally {
+    await command.dispose();
+  }
+}
+
+async function listen(
+  child: ChildProcess,
+  timeoutMs: number,
+): Promise<{ readonly events: readonly ProbeEvent[]; readonly complaint: string }> {
   const [, stdout, stderr, frames] = child.stdio as unknown as [null, Readable, Readable, Readable];
   stdout.resume();
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   try {
-    const [answer, complaint] = await Promise.all([text(frames), text(stderr), once(child, 'close')]);
-    if (answer !== '') return answer;
-    const line = complaint.trim().split('\n').at(-1) ?? '';
-    throw new Fault('invalid_configuration', `The probe worker did not start: ${line.slice(0, 300)}`);
+    const [answer, complaint] = await Promise.all([text(frames), text(stderr), once(child, 'exit')]);
+    const lines = answer.split('\n').filter((line) => line !== '');
+    return {
+      events: lines.map(parseEvent),
+      complaint: (complaint.trim().split('\n').at(-1) ?? '').slice(0, MAX_COMPLAINT),
+    };
   } finally {
     clearTimeout(timer);
   }
 }
 
-type Outcome = readonly [id: string, { readonly title: string; readonly evidence: string | null }];
-
-/** The probe worker is our own code, but it ran next to nothing else: a shape that is wrong is a bug. */
-function parseAnswer(answer: string): Outcome[] {
-  const parsed = JSON.parse(answer) as Record<string, [string, unknown]>;
-  return Object.entries(parsed).map(([id, [title, evidence]]) => [
-    id,
-    { title, evidence: evidence === null ? null : JSON.stringify(evidence).slice(0, 200) },
-  ]);
+/** `[id, title]` before a probe, and the same with its evidence after it. Our own code speaks, next to nothing else. */
+function parseEvent(line: string): ProbeEvent {
+  const [id, title, evidence] = JSON.parse(line) as readonly [string, string, unknown];
+  if (evidence === undefined) return [id, title];
+  return [id, title, evidence === null ? null : JSON.stringify(evidence).slice(0, MAX_COMPLAINT)];
 }

@@ -65,7 +65,7 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     command: {
       file: wanted.program,
       args: request.args,
-      env: { ...workerEnvironment(request, wanted.program, tmp), ...wanted.env },
+      env: workerEnvironment(request, wanted.program, tmp),
       cwd: request.modelDir,
     },
   };

@@ -12,29 +12,25 @@ export interface PythonHome {
   readonly executable: string;
   /** Folders the interpreter needs, read-only. */
   readonly paths: readonly string[];
-  /** Set when packages of the user's own site directory are in use. */
-  readonly userBase: string | null;
 }
 
-const QUESTION = `import json, site, sys
-print(json.dumps([sys.executable, [sys.prefix, sys.base_prefix, sys.exec_prefix],
-    [p for p in sys.path if p], site.getuserbase() if site.ENABLE_USER_SITE else None]))`;
+const QUESTION = `import json, sys
+print(json.dumps([sys.executable, [sys.prefix, sys.base_prefix, sys.exec_prefix], [p for p in sys.path if p]]))`;
 const ANSWER_TIMEOUT_MS = 20_000;
 
 /** Throws `worker_start_failed` when the interpreter does not run. The interpreter is the operator's, not the model's. */
 export async function askPython(program: string): Promise<PythonHome> {
   const ask = promisify(execFile);
-  const { stdout } = await ask(program, ['-B', '-c', QUESTION], { timeout: ANSWER_TIMEOUT_MS, cwd: '/' }).catch(
+  const { stdout } = await ask(program, ['-I', '-B', '-c', QUESTION], { timeout: ANSWER_TIMEOUT_MS, cwd: '/' }).catch(
     (cause: unknown) => {
       throw new Fault('worker_start_failed', `The Python interpreter ${program} does not run.`, { cause });
     },
   );
-  const [executable, prefixes, modules, userBase] = JSON.parse(stdout) as [string, string[], string[], string | null];
+  const [executable, prefixes, modules] = JSON.parse(stdout) as [string, string[], string[]];
   const wanted = [...prefixes.flatMap(narrowPrefix), ...programPrefixes(executable).flatMap(narrowPrefix), ...modules];
   return {
     executable,
     paths: [...new Set(wanted)].filter((path) => path.startsWith('/') && existsSync(path)),
-    userBase: userBase !== null && existsSync(userBase) ? userBase : null,
   };
 }
 

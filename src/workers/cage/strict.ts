@@ -51,7 +51,7 @@ export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wante
     hidden: hiddenFolders(wanted),
     model: { from: request.modelDir, to: MODEL_DIR },
     tmpBytes: request.limits.tmpBytes,
-    env: { ...workerEnvironment(request, wanted.program, HOME), ...wanted.env },
+    env: workerEnvironment(request, wanted.program, HOME),
     devices,
     gpuPaths: devices.length > 0 ? GPU_PATHS : [],
     hasDisableUserns: cage.bubblewrap.hasDisableUserns,

@@ -12,7 +12,6 @@ export interface Wanted {
   readonly paths: readonly string[];
   /** Those inside /usr: folders that must not be hidden. */
   readonly insideUsr: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Asks each Python once: the answer costs an interpreter start. */
@@ -24,14 +23,12 @@ export class WantedPaths {
     if (found === null) throw new Fault('worker_start_failed', `The interpreter ${request.file} is not installed.`);
     if (request.runtime !== 'python') {
       const prefixes = programPrefixes(found).flatMap(narrowPrefix);
-      return { program: found, ...sorted([found, ...prefixes, ...request.readOnlyPaths]), env: {} };
+      return { program: found, ...sorted([found, ...prefixes, ...request.readOnlyPaths]) };
     }
     const home = await this.#ask(found);
-    const userPackages = home.userBase === null ? [] : [home.userBase];
     return {
       program: home.executable,
-      ...sorted([home.executable, ...home.paths, ...userPackages, ...request.readOnlyPaths]),
-      env: home.userBase === null ? {} : { PYTHONUSERBASE: home.userBase },
+      ...sorted([home.executable, ...home.paths, ...request.readOnlyPaths]),
     };
   }
 
