@@ -29,3 +29,13 @@ export { fallbackModelName, fileNameOf } from './model-name.ts';
 export { quote, refuse } from './refusal.ts';
 export type { ContentInspector, Inspection, QuarantinedFile } from './inspection.ts';
 export { inspectContent, inspectFile } from './content/index.ts';
+export {
+  checkArchiveName,
+  isLitter,
+  planFiles,
+  planHandler,
+  renderManifest,
+  type ArchiveRequest,
+  type PlannedFile,
+} from './archive-plan.ts';
+export { TAR_END, tarHeader, tarPadding } from './tar-writer.ts';
