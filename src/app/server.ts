@@ -2,12 +2,19 @@
 import { readFileSync } from 'node:fs';
 import type { Settings } from '../config/index.ts';
 import { Fault, systemClock } from '../kernel/index.ts';
-import { createLogs, createMetrics, defaultMetricsConfig, parseMetricsConfig, rssOf, type MetricsConfig } from '../observe/index.ts';
+import {
+  createLogs,
+  createMetrics,
+  defaultMetricsConfig,
+  parseMetricsConfig,
+  rssOf,
+  type MetricsConfig,
+} from '../observe/index.ts';
 import { defaultLimits } from '../policy/index.ts';
 import { Announcements, ControlPlane, Shard, type ShardEvent } from '../serving/index.ts';
-import { createModelStore } from '../store/index.ts';
 import { createCage, createWorkerLauncher } from '../workers/index.ts';
 import { openAuthorisation } from './authorisation.ts';
+import { openModelStore } from './model-store.ts';
 import { openListeners, type Listeners } from './listeners.ts';
 import { inspectMachine } from './machine.ts';
 import { servingSettings } from './serving-settings.ts';
@@ -60,11 +67,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     limitsFor: ({ threads }) => defaultLimits({ memoryBytes: machine.memoryBytes, artifactBytes: 0, threads }),
     operatorEnv: workerEnv(settings, process.env),
   });
-  const store = createModelStore({
-    modelStores: settings.models.stores,
-    stateDir: settings.server.stateDir,
-    allowedUrls: settings.models.allowedUrls,
-  });
+  const store = await openModelStore(settings);
 
   const shard = new Shard({
     clock: systemClock,
@@ -80,7 +83,10 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     announce: announcements,
     rssOf,
   });
-  starting.defer(() => control.close(settings.server.drainTimeoutMs));
+  starting.defer(async () => {
+    store.beginShutdown();
+    await control.close(settings.server.drainTimeoutMs);
+  });
   await control.loadAtStartup(await startupModels(settings, store));
 
   const listeners = await openListeners({
@@ -102,7 +108,8 @@ function announceIsolation(
   say: (level: 'info' | 'warn', message: string) => void,
   { level, mechanism, degraded }: Awaited<ReturnType<typeof createCage>>['plan'],
 ): void {
-  if (level === 'none') say('warn', 'Isolation: NONE. A model can do whatever this server can: read its keys, its files, its network.');
+  if (level === 'none')
+    say('warn', 'Isolation: NONE. A model can do whatever this server can: read its keys, its files, its network.');
   else say('info', `Isolation: ${level}: ${mechanism.join('; ')}`);
   for (const sentence of degraded) say('warn', `Isolation: ${sentence}`);
 }
