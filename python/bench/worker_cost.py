@@ -31,10 +31,14 @@ HEADERS = [
 ]
 
 
-def measure(handler: str, size: int, count: int, in_flight: int = 2) -> float:
+# The default metrics.yaml has it: one metric frame ahead of every answer.
+PREDICTION_TIME = {"gauge": [{"name": "PredictionTime", "unit": "ms", "dimensions": ["ModelName", "Level", "Hostname"]}]}
+
+
+def measure(handler: str, size: int, count: int, in_flight: int = 2, metrics: object = None) -> float:
     """CPU microseconds of the worker process for each single-request batch."""
     with Worker(HANDLERS) as worker:
-        assert worker.load(handler)["t"] == "loaded"
+        assert worker.load(handler, metrics=metrics)["t"] == "loaded"
         body = b"x" * size
         frames = []
         for batch in (1, 2):
@@ -51,14 +55,18 @@ def measure(handler: str, size: int, count: int, in_flight: int = 2) -> float:
         sock = worker.sock
         sock.settimeout(None)
 
+        def answer() -> None:
+            while worker.receive()[0]["t"] != "done":
+                pass
+
         def turn(rounds: int) -> None:
             for index in range(in_flight):
                 sock.sendall(frames[index % 2])
             for index in range(rounds):
-                worker.receive()
+                answer()
                 sock.sendall(frames[index % 2])
             for _ in range(in_flight):
-                worker.receive()
+                answer()
 
         turn(count // 10)
         with open(cpu) as file:
@@ -73,6 +81,7 @@ if __name__ == "__main__":
     total = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
     began = time.perf_counter()
     print(f"noop            {measure('noop.py', 64, total):8.1f} us")
+    print(f"noop, metric    {measure('noop.py', 64, total, metrics=PREDICTION_TIME):8.1f} us")
     print(f"header          {measure('header.py', 64, total):8.1f} us")
     print(f"echo 1 KB       {measure('echo.py', 1000, total):8.1f} us")
     print(f"echo 600 KB     {measure('echo.py', 600_000, total // 40, 1):8.1f} us")

@@ -7,13 +7,14 @@ import os
 import platform
 import sys
 import traceback
-from typing import Any, Callable
+from typing import Any
 
 from davy_worker import cage, frameworks
 from davy_worker.entry_point import find_entry_point
 from davy_worker.frames import ProtocolError
 from davy_worker.imports import add_operator_paths, open_archive
 from davy_worker.metric_frames import MetricOutbox
+from davy_worker.prediction_time import prediction_time
 from davy_worker.service import Service
 from ts import __version__
 from ts.context import Context
@@ -62,7 +63,7 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         print("".join(traceback.format_exception(error)), end="", flush=True)
         raise _failure(error) from error
     decode = bool(model.get("decodeInputRequest", True))
-    return Service(handle, context, decode, _prediction_time(model.get("metrics"), context))
+    return Service(handle, context, decode, prediction_time(model.get("metrics"), model["name"], outbox))
 
 
 def _failure(error: Exception) -> LoadFailed:
@@ -103,14 +104,6 @@ def fork_context(context: Context) -> Context:
 def _ids(context: Context) -> list[str]:
     ids = context.request_ids
     return [] if ids is None else list(ids.values())
-
-
-def _prediction_time(section: Any, context: Context) -> Callable[[float, Context], None] | None:
-    """PredictionTime is emitted for every batch, but only where the configuration lists it."""
-    for entries in (section or {}).values():
-        if any(entry.get("name") == "PredictionTime" for entry in entries or ()):
-            return lambda millis, batch: batch.metrics.add_time("PredictionTime", round(millis, 2))
-    return None
 
 
 def announce() -> None:

@@ -11,15 +11,20 @@ MAX_WAITING = 1000
 
 
 class MetricOutbox:
-    """Metrics waiting for the next frame. Appending is atomic, so handler threads may add."""
+    """Metrics waiting for the next frame, each as JSON text. Handler threads may add."""
 
     __slots__ = ("_waiting", "_writer")
 
     def __init__(self, writer: Any) -> None:
-        self._waiting: deque[dict[str, Any]] = deque()
+        self._waiting: deque[str] = deque()
         self._writer = writer
 
     def add(self, record: dict[str, Any]) -> None:
+        """Queues one record of a `metric` frame."""
+        self.add_text(json.dumps(record))
+
+    def add_text(self, record: str) -> None:
+        """The same, already encoded."""
         self._waiting.append(record)
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
@@ -30,9 +35,11 @@ class MetricOutbox:
         if not waiting:
             return None
         # Threads may add meanwhile: what is taken now is counted now.
-        return json.dumps({"t": "metric", "m": [waiting.popleft() for _ in range(len(waiting))]})
+        records = ",".join([waiting.popleft() for _ in range(len(waiting))])
+        return f'{{"t":"metric","m":[{records}]}}'
 
     def flush(self) -> None:
+        """Sends what waits in a frame of its own."""
         header = self.take()
         if header is not None:
             self._writer.send(header)

@@ -8,6 +8,7 @@ import traceback
 from typing import Any, NamedTuple
 
 from davy_worker.entry_point import Handle
+from davy_worker.prediction_time import PredictionTime
 from davy_worker.results import Unserialisable, encode_results, refusal_of
 from ts.context import Context
 from ts.utils.util import PredictionException
@@ -38,7 +39,7 @@ class Service:
 
     __slots__ = ("handle", "context", "decode", "prediction_time")
 
-    def __init__(self, handle: Handle, context: Context, decode: bool, prediction_time: Any) -> None:
+    def __init__(self, handle: Handle, context: Context, decode: bool, prediction_time: PredictionTime | None) -> None:
         self.handle = handle
         self.context = context
         self.decode = decode
