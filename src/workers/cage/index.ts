@@ -3,3 +3,4 @@ export type { Cage, CageOptions, CagePlan, CagedCommand, WrapRequest } from './c
 export { createCage } from './create.ts';
 export { spawnCaged } from './spawn.ts';
 export { assertContained, runBootProbes, type ProbeOptions, type ProbeReport } from './probes.ts';
+export { adviceFor, describeIsolation, type IsolationDescription } from './describe.ts';

@@ -1,0 +1,84 @@
+// `davy doctor`: which isolation levels this machine gives, proven by attacks from inside, and what to do for the others.
+import { release } from 'node:os';
+import type { Command } from 'commander';
+import { toFault } from '../../kernel/index.ts';
+import { ISOLATION_LEVELS, type IsolationLevel } from '../../policy/index.ts';
+import { adviceFor, createCage, runBootProbes, type CagePlan, type ProbeReport } from '../../workers/index.ts';
+import { EXIT, type Io, exitStatus, withProgress } from './io.ts';
+import { type ServeFlags, readSettings } from './read-settings.ts';
+import { addServeOptions } from './serve-options.ts';
+import { printable } from './table.ts';
+
+export interface DoctorOptions extends ServeFlags {
+  readonly json?: boolean;
+}
+
+type Finding =
+  | { readonly level: IsolationLevel; readonly kind: 'tried'; readonly plan: CagePlan; readonly report: ProbeReport }
+  | { readonly level: IsolationLevel; readonly kind: 'refused'; readonly reason: string };
+
+/** Adds the command; `report` hears the exit status. */
+export function registerDoctor(program: Command, io: Io, report: (status: number) => void): void {
+  addServeOptions(
+    program.command('doctor').description('try to break out of every isolation level, and explain what was found'),
+  )
+    .option('--json', 'for machines')
+    .action(async (options: DoctorOptions) => report(await exitStatus(io, () => doctor(io, options))));
+}
+
+/** Exit status 0 when the configured level holds against every attack. Level `none` holds against nothing: 1. */
+export async function doctor(io: Io, options: DoctorOptions): Promise<number> {
+  const { isolation, python } = readSettings(io, options).workers;
+  const findings: Finding[] = [];
+  for (const level of ISOLATION_LEVELS.toReversed()) {
+    if (level !== 'none') findings.push(await withProgress(io, `attacking level ${level}`, examine(level, python)));
+  }
+  io.stdout.write(
+    options.json ? `${JSON.stringify({ configured: isolation, findings }, null, 2)}\n` : asText(isolation, findings),
+  );
+  return findings.some((finding) => finding.level === isolation && holds(finding)) ? EXIT.ok : EXIT.failed;
+}
+
+async function examine(level: IsolationLevel, python: string): Promise<Finding> {
+  try {
+    const cage = await createCage({ level, python });
+    return { level, kind: 'tried', plan: cage.plan, report: await runBootProbes(cage, { all: true, python }) };
+  } catch (error) {
+    return { level, kind: 'refused', reason: toFault(error).message };
+  }
+}
+
+const holds = (finding: Finding): boolean => finding.kind === 'tried' && finding.report.hits.length === 0;
+
+function asText(configured: IsolationLevel, findings: readonly Finding[]): string {
+  const user = process.getuid?.() === 0 ? 'root (workers get uids of their own)' : 'an ordinary user';
+  return [
+    `machine     Linux ${release()} ${process.arch}, as ${user}`,
+    `configured  ${configured}${configured === 'none' ? ': models can do whatever the server can' : ''}`,
+    ...findings.flatMap(describeFinding),
+    '',
+  ].join('\n');
+}
+
+function describeFinding(finding: Finding): string[] {
+  const heading = finding.level.padEnd(12);
+  if (finding.kind === 'refused') return ['', `${heading}NOT AVAILABLE`, `            ${printable(finding.reason)}`];
+  const { plan, report } = finding;
+  const attacks = report.blocked.length + report.hits.length;
+  const verdict =
+    report.hits.length === 0
+      ? `holds: ${attacks} attacks stopped`
+      : `DOES NOT HOLD: ${report.hits.length} of ${attacks} attacks`;
+  const limits = Object.entries(plan.limits).map(([name, by]) => `${name} by ${by}`);
+  return [
+    '',
+    `${heading}${verdict} in ${report.tookMs} ms`,
+    ...plan.mechanism.map((line) => `            ${line}`),
+    `            limits: ${limits.join('; ')}`,
+    ...plan.degraded.map((line) => `            note: ${line}`),
+    ...report.hits.flatMap(({ id, title, evidence }) => [
+      `            ${id}: a worker could ${title}: ${printable(evidence ?? '')}`,
+      `                 ${adviceFor(id)}`,
+    ]),
+  ];
+}
