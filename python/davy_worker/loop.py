@@ -51,16 +51,12 @@ class Reply:
 
 def serve(service: Service, reader: FrameReader, writer: FrameWriter, outbox: MetricOutbox) -> None:
     """Serves until the server says stop or closes the socket."""
-    context = service.context
     while (frame := reader.read()) is not None:
         header, body_size = frame
         kind = header.get("t")
         if kind == "run":
             batch, operation, requests = run_members(header)
-            rows = rows_of(requests, reader, body_size, service.decode)
-            reply = Reply(batch, writer, outbox)
-            context.begin(requests, operation, reply)
-            reply.finish(service.predict(rows, context))
+            _run_batch(service, Reply(batch, writer, outbox), operation, requests, reader, body_size)
         elif kind == "cancel":
             # Batches run one at a time: what is cancelled is finished or not yet read.
             reader.skip(body_size)
@@ -68,6 +64,21 @@ def serve(service: Service, reader: FrameReader, writer: FrameWriter, outbox: Me
             return
         else:
             raise ProtocolError(f"unexpected frame {kind!r}")
+
+
+def _run_batch(
+    service: Service,
+    reply: Reply,
+    operation: str,
+    requests: list[dict[str, Any]],
+    reader: FrameReader,
+    body_size: int,
+) -> None:
+    """Reads, runs and answers one batch. Its bodies die with this call, not with the next batch."""
+    context = service.context
+    rows = rows_of(requests, reader, body_size, service.decode)
+    context.begin(requests, operation, reply)
+    reply.finish(service.predict(rows, context))
 
 
 def run_members(header: dict[str, Any]) -> tuple[int, str, list[dict[str, Any]]]:
