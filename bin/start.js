@@ -27,8 +27,15 @@ export async function start(entry) {
 async function runHere(entry) {
   const source = join(ROOT, 'src', 'app', 'cli', `${entry}.ts`);
   const built = join(ROOT, 'dist', 'app', 'cli', `${entry}.js`);
-  const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href);
+  const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href).catch(explainMissing);
   process.exitCode = await main(process.argv.slice(2));
+}
+
+/** A fresh checkout has no node_modules yet. */
+function explainMissing(error) {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND' || existsSync(join(ROOT, 'node_modules'))) throw error;
+  console.error(`The dependencies are not installed. Run \`npm ci\` in ${ROOT}, then this again.`);
+  process.exit(1);
 }
 
 /** Hands terminal, arguments, signals and exit status through. */

@@ -1,6 +1,5 @@
 // `davy archive` and `torch-model-archiver`: the flags of surface spec 8.7 around the archive writer.
 import { type Command, Option } from 'commander';
-import { Fault } from '../../kernel/index.ts';
 import { EXIT, type Io, withProgress } from './io.ts';
 
 export interface ArchiveFlags {
@@ -36,12 +35,6 @@ export function addArchiveOptions(command: Command): Command {
 }
 
 export async function archive(io: Io, flags: ArchiveFlags): Promise<number> {
-  if (!/^[A-Za-z0-9][A-Za-z0-9_\-.]*$/.test(flags.modelName)) {
-    throw new Fault(
-      'usage',
-      `--model-name takes letters, digits, _ - and ., found ${JSON.stringify(flags.modelName)}.`,
-    );
-  }
   const { writeArchive } = await import('../../store/index.ts');
   const path = await withProgress(io, 'Writing the archive', writeArchive(flags));
   io.stdout.write(`${path}\n`);

@@ -3,6 +3,7 @@ import { Argument, Command, CommanderError } from 'commander';
 import { addArchiveOptions } from './archive.ts';
 import { addServerOptions, count } from './client-options.ts';
 import { EXIT, type Io, exitStatus, processIo } from './io.ts';
+import { addScanOptions } from './scan.ts';
 import { addServeOptions } from './serve-options.ts';
 
 /** Returns the exit status. Each command's module is loaded when it is called for, so that none waits for the others. */
@@ -160,6 +161,9 @@ function addTools(program: Command, io: Io, run: Run): void {
   addArchiveOptions(program.command('archive').description('pack a model into a .mar, as torch-model-archiver does'))
     .addHelpText('after', ARCHIVE_EXAMPLE)
     .action((flags) => run(async () => (await import('./archive.ts')).archive(io, flags))());
+  addScanOptions(program.command('scan').description('say whether model files hold only data, without a server')).action(
+    (paths, flags) => run(async () => (await import('./scan.ts')).scan(io, paths, flags))(),
+  );
 }
 
 export const ARCHIVE_EXAMPLE = `

@@ -73,23 +73,21 @@ export function formatDescription(described: unknown): string {
 function formatVersion(version: Record<string, unknown>): string {
   const { workers, ...rest } = version;
   const width = Math.max(...Object.keys(rest).map((name) => name.length));
-  const lines = Object.entries(rest).map(
-    ([name, value]) =>
-      `${printable(name).padEnd(width)}  ${printable(typeof value === 'string' ? value : JSON.stringify(value))}\n`,
+  const text = (value: unknown): string => printable(typeof value === 'string' ? value : JSON.stringify(value));
+  const lines = Object.entries(rest).map(([name, value]) =>
+    `${printable(name).padEnd(width)}  ${text(value)}`.trimEnd(),
   );
-  const list = (Array.isArray(workers) ? workers : []) as readonly Record<string, unknown>[];
-  const columns = ['id', 'status', 'pid', 'startTime', 'memoryUsage', 'gpu'].filter((name) =>
-    list.some((worker) => Object.hasOwn(worker, name)),
-  );
-  const rows = list.map((worker) => columns.map((name) => String(worker[name] ?? '')));
-  return (
-    lines.join('') +
-    (rows.length === 0
-      ? 'no workers\n'
-      : formatTable(
-          columns.map((name) => name.toUpperCase()),
-          rows,
-        ))
+  return `${lines.join('\n')}\n${formatWorkers(Array.isArray(workers) ? workers : [])}`;
+}
+
+const WORKER_COLUMNS = ['id', 'status', 'pid', 'startTime', 'memoryUsage', 'gpu'] as const;
+
+function formatWorkers(workers: readonly Record<string, unknown>[]): string {
+  if (workers.length === 0) return 'no workers\n';
+  const header = WORKER_COLUMNS.map((name) => name.toUpperCase());
+  return formatTable(
+    header,
+    workers.map((worker) => WORKER_COLUMNS.map((name) => String(worker[name] ?? ''))),
   );
 }
 

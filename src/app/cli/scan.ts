@@ -1,0 +1,118 @@
+// `davy scan`: says of model files and archives, wherever they lie, whether a server would admit them.
+import type { Command } from 'commander';
+import type { Finding } from '../../kernel/index.ts';
+import type { ScannedFile, ScanTarget } from '../scan/scan-paths.ts';
+import type { Io } from './io.ts';
+import { printable } from './table.ts';
+
+export interface ScanFlags {
+  readonly json?: boolean;
+  readonly sarif?: boolean;
+  readonly all?: boolean;
+}
+
+/** What the shell sees; unlike other commands, a scan has three outcomes. */
+const SCAN_EXIT = { allowed: 0, denied: 1, failed: 2 } as const;
+
+export function addScanOptions(command: Command): Command {
+  return command
+    .argument('<path...>', 'model files, archives, directories')
+    .option('--json', 'one JSON object per line and file: file, verdict, findings')
+    .option('--sarif', 'one SARIF 2.1.0 log, for code scanning services')
+    .option('--all', 'show remarks (severity info) too')
+    .addHelpText('after', SCAN_EXAMPLES);
+}
+
+const SCAN_EXAMPLES = `
+Examples:
+  davy scan model.pt                    a checkpoint
+  davy scan models/ --sarif > scan.sarif
+  davy scan model.mar --json | jq .verdict
+
+Nothing in a file is run, imported or unpickled. Links inside directories are not followed.
+Exit status: 0 everything is allowed, 1 something is denied, 2 the scan could not run.`;
+
+/** Scans every path and returns the exit status. */
+export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): Promise<number> {
+  const { scanFile } = await import('../scan/scan-paths.ts');
+  const { targets, isComplete } = await collect(io, paths);
+  const stopping = new AbortController();
+  const progress = new Progress(io, targets.length);
+  const scanned: ScannedFile[] = [];
+  for (const target of targets) {
+    progress.show(scanned.length, target.path);
+    const file = await scanFile(target, stopping.signal);
+    scanned.push(file);
+    progress.clear();
+    if (flags.json === true) io.stdout.write(`${JSON.stringify(file)}\n`);
+    else if (flags.sarif !== true) io.stdout.write(describe(file, flags.all === true));
+  }
+  if (flags.sarif === true) {
+    const { toSarif } = await import('../scan/sarif.ts');
+    io.stdout.write(`${JSON.stringify(toSarif(scanned), undefined, 2)}\n`);
+  } else if (flags.json !== true) io.stdout.write(summary(scanned));
+  const hasFailed = scanned.some(({ findings }) => findings.some(({ code }) => code === 'inspection_failed'));
+  if (!isComplete || hasFailed) return SCAN_EXIT.failed;
+  return scanned.some(({ verdict }) => verdict === 'deny') ? SCAN_EXIT.denied : SCAN_EXIT.allowed;
+}
+
+async function collect(io: Io, paths: readonly string[]): Promise<{ targets: ScanTarget[]; isComplete: boolean }> {
+  const { listTargets } = await import('../scan/scan-paths.ts');
+  const targets: ScanTarget[] = [];
+  let isComplete = true;
+  for (const path of paths) {
+    try {
+      targets.push(...(await listTargets(path)));
+    } catch (thrown) {
+      isComplete = false;
+      io.stderr.write(`${printable(path)}: ${printable(thrown instanceof Error ? thrown.message : String(thrown))}\n`);
+    }
+  }
+  return { targets, isComplete };
+}
+
+/** The file, and under it what was found; allowed files with remarks only are one line. */
+function describe({ file, verdict, findings }: ScannedFile, isAll: boolean): string {
+  const shown = findings.filter(({ severity }) => isAll || severity !== 'info');
+  return `${verdict === 'deny' ? 'DENY ' : 'allow'}  ${printable(file)}\n${shown.map(describeFinding).join('')}`;
+}
+
+function describeFinding({ code, severity, member, offset, message, remedy }: Finding): string {
+  const place = [member, offset === undefined ? '' : `byte ${offset}`].filter((part) => part !== '').join(', ');
+  const at = place === '' ? '' : ` (${printable(place)})`;
+  return `       ${severity}: ${code}${at}\n         ${printable(message)}\n         ${remedy}\n`;
+}
+
+function summary(scanned: readonly ScannedFile[]): string {
+  const denied = scanned.filter(({ verdict }) => verdict === 'deny').length;
+  return `${scanned.length} files: ${scanned.length - denied} allowed, ${denied} denied\n`;
+}
+
+/** Fewer files than this are done before a bar is read. */
+const MIN_FILES_FOR_BAR = 20;
+const BAR_CELLS = 24;
+const NAME_CELLS = 48;
+
+/** A bar on stderr, only where somebody watches. */
+class Progress {
+  readonly #io: Io;
+  readonly #total: number;
+  readonly #isShown: boolean;
+
+  constructor(io: Io, total: number) {
+    this.#io = io;
+    this.#total = total;
+    this.#isShown = io.stderr.isTTY === true && total >= MIN_FILES_FOR_BAR;
+  }
+
+  show(done: number, path: string): void {
+    if (!this.#isShown) return;
+    const cells = Math.floor((done / this.#total) * BAR_CELLS);
+    const bar = '#'.repeat(cells).padEnd(BAR_CELLS);
+    this.#io.stderr.write(`\r\x1b[K[${bar}] ${done}/${this.#total} ${printable(path).slice(-NAME_CELLS)}`);
+  }
+
+  clear(): void {
+    if (this.#isShown) this.#io.stderr.write('\r\x1b[K');
+  }
+}
