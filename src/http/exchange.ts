@@ -194,15 +194,17 @@ export class Exchange implements Outlet {
   #stream(reply: Reply, isLast: boolean): void {
     const { response } = this;
     const { maxStreamBufferBytes, writeTimeoutMs } = this.#host.options;
-    let isBlocked = false;
-    for (const chunk of reply.body) if (!response.write(chunk)) isBlocked = true;
+    // Node gathers what is written in one tick into one chunk; every piece is to be one of its own (surface spec 2.7).
+    response.cork();
+    for (const chunk of reply.body) response.write(chunk);
+    response.uncork();
     if (isLast) {
       this.#end();
       this.#conclude();
     } else if (response.writableLength > maxStreamBufferBytes) {
       // A reader this slow would hold the whole answer in our memory.
       response.destroy();
-    } else if (isBlocked && !this.#isBlocked && response.writableLength > 0) {
+    } else if (response.writableNeedDrain && !this.#isBlocked) {
       this.#isBlocked = true;
       const { socket } = this.request;
       socket.setTimeout(writeTimeoutMs);
