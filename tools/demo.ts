@@ -37,13 +37,21 @@ interface DemoServer {
 
 const folder = await mkdtemp(join(tmpdir(), 'davy-demo-'));
 let child: ChildProcess | undefined;
+const interrupted = Promise.withResolvers<void>();
+// Kept for good: a second signal must not cut the clean-up short.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    child?.kill('SIGTERM');
+    interrupted.resolve();
+  });
+}
 try {
   say(`${bold('Davy demo')}: a handwritten-digits network (ONNX, no Python), served with token authorisation`);
   const server = await startServer();
   await predict(server);
   if (stays) {
     suggest(server);
-    await until(child!);
+    await Promise.race([interrupted.promise, once(server.child, 'exit')]);
   } else {
     say(dim('\nStopping the server. With `npm run demo -- --keep` it stays up and shows what to try.'));
   }
@@ -162,13 +170,6 @@ function suggest({ inference, management, folder: home }: DemoServer): void {
   say(`  curl ${inference}/ping`);
   say(`  curl ${inference}/predictions/digits -T ${IMAGE}      ${dim('# refused: no key')}`);
   say(dim('\nThe server stays up until Ctrl-C.'));
-}
-
-async function until(server: ChildProcess): Promise<void> {
-  const stop = Promise.withResolvers<void>();
-  process.once('SIGINT', () => stop.resolve());
-  process.once('SIGTERM', () => stop.resolve());
-  await Promise.race([stop.promise, once(server, 'exit')]);
 }
 
 async function stopServer(): Promise<void> {

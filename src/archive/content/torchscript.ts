@@ -6,7 +6,14 @@ import type { Report } from './report.ts';
 import { inspectRecordPickle, matchStorages, verifyChecksums, type Records } from './torch-records.ts';
 
 const RECORD =
-  /^((data|constants)\.pkl|version|byteorder|\.data\/serialization_id|\.format_version|\.storage_alignment|(data|constants)\/\d{1,20}|code\/[\w./<>-]+\.(py|py\.debug_pkl)|extra\/[\w./-]+)$/;
+  /^((data|constants|traced_inputs)\.pkl|version|byteorder|\.data\/serialization_id|\.format_version|\.storage_alignment|(data|constants|traced_inputs)\/\d{1,20}|code\/[\w./<>-]+\.(py|py\.debug_pkl)|extra\/[\w./-]+)$/;
+
+/** Shapes of a traced module's example inputs: torch writes their storages empty and reads them only when asked to. */
+const TRACED_INPUTS = 'traced_inputs.pkl';
+
+/** Pickled parts; each keeps its tensors in a folder of its own name. The optional ones come from tracing and mobile builds. */
+const PICKLED = ['data', 'constants', 'traced_inputs', 'bytecode', 'mobile_debug_handles'] as const;
+const OPTIONAL: ReadonlySet<string> = new Set(PICKLED.slice(2));
 
 /** Source of one module; generated code of the largest models has a few megabytes. */
 const MAX_SOURCE_BYTES = 32 * 1024 * 1024;
@@ -33,15 +40,17 @@ export async function inspectTorchScript(file: RandomAccess, records: Records, r
   for (const name of records.keys()) {
     if (!RECORD.test(name)) throw new Refusal('torch_layout', `The record ${name} is not one of TorchScript’s.`);
   }
-  for (const [name, prefix] of [
-    ['data.pkl', 'data/'],
-    ['constants.pkl', 'constants/'],
-  ] as const) {
+  for (const archive of PICKLED) {
+    const [name, prefix] = [`${archive}.pkl`, `${archive}/`];
+    if (!records.has(name) && OPTIONAL.has(archive)) continue;
     const profile = { reader: 'torchscript', storages: 'zip' } as const;
     const { summary, storages } = await inspectRecordPickle(file, records, name, profile);
     for (const global of summary.globals) checkClasses(global, name);
     matchStorages(records, prefix, storages);
     await verifyChecksums(file, records, prefix);
+  }
+  if (records.has(TRACED_INPUTS)) {
+    await inspectRecordPickle(file, records, TRACED_INPUTS, { reader: 'torchscript', storages: 'zip' });
   }
   for (const [name, member] of records) {
     if (name.endsWith('.debug_pkl')) {
