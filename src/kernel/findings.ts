@@ -149,6 +149,16 @@ export const FINDINGS = {
     meaning: 'A zip or tar container breaks the strict rules for model archives.',
     remedy: 'Build the archive again with torch-model-archiver or davy archive.',
   },
+  manifest_invalid: {
+    severity: 'high',
+    meaning: 'MAR-INF/MANIFEST.json, or the configuration it names, is malformed or refers to what is not there.',
+    remedy: 'Build the archive again with torch-model-archiver or davy archive.',
+  },
+  inspection_failed: {
+    severity: 'high',
+    meaning: 'The file could not be read to its end, or the inspection itself failed.',
+    remedy: 'Check the file’s permissions and the disk; report the file if it persists.',
+  },
   limit_exceeded: {
     severity: 'high',
     meaning: 'The file is beyond the limits of the inspection.',

@@ -26,3 +26,11 @@ export {
   type FilterProfile,
   type Verdict,
 } from './isolation-filter.ts';
+export {
+  RELAXABLE,
+  acceptedFor,
+  admissionVerdict,
+  isDenied,
+  type AdmissionVerdict,
+  type Relaxation,
+} from './admission.ts';

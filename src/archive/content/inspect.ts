@@ -126,7 +126,7 @@ async function inspectByName(
       return inspectUnmarkedPickle(file, name, sniffed, report);
     default:
   }
-  if (actsLikePickle(Buffer.from(await file.read(0, Math.min(file.size, PROBE_BYTES))))) {
+  if (actsLikePickle(await file.read(0, Math.min(file.size, PROBE_BYTES)), file.size)) {
     await inspectPickleFile(file, report);
     if (kind !== 'other') throw new Refusal('content_mismatch', 'The file is a pickle under another name.');
   }
@@ -135,7 +135,8 @@ async function inspectByName(
   if (kind === 'text') return inspectText(name, file, report);
 }
 
-const PROBE_BYTES = 64 * 1024;
+/** Other files fail as pickles within a few bytes; what lasts this long is one. */
+const PROBE_BYTES = 1024 * 1024;
 
 /** Protocols 0 and 1 have no magic number: either the bytes are such a pickle, or nothing we know. */
 async function inspectUnmarkedPickle(
@@ -150,7 +151,8 @@ async function inspectUnmarkedPickle(
   try {
     await inspectPickleFile(file, report);
   } catch (thrown) {
-    const isForeign = thrown instanceof Refusal && thrown.code === 'pickle_malformed' && !actsLikePickle(sniffed.head);
+    const isForeign =
+      thrown instanceof Refusal && thrown.code === 'pickle_malformed' && !actsLikePickle(sniffed.head, file.size);
     if (isForeign) throw new Refusal('unrecognised_content', 'The content is no model format that can be vetted.');
     throw thrown;
   }

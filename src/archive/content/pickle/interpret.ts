@@ -1,6 +1,6 @@
 // Interprets one pickle without importing, calling or trusting anything, and says what it would make.
 import { Refusal } from '../refusal.ts';
-import { Cursor } from './cursor.ts';
+import { Cursor, NeedsMoreBytes } from './cursor.ts';
 import { instruction } from './instructions.ts';
 import { Machine, MAX_INSTRUCTIONS, type Profile } from './machine.ts';
 import type { StorageValue, Value } from './values.ts';
@@ -62,22 +62,21 @@ function summary(machine: Machine, value: Value): PickleSummary {
   };
 }
 
-/** Bytes of a file that a probe looks at: payloads stand at the start. */
-const PROBE_BYTES = 64 * 1024;
-
-/** Whether bytes of an unknown kind act like a pickle: imports that are called, or that a whole stream ends in. */
-export function actsLikePickle(bytes: Uint8Array): boolean {
-  const head = bytes.subarray(0, PROBE_BYTES);
-  const machine = new Machine(new Cursor(head, 0, head.length), { reader: 'probe', storages: 'none' }, new Map());
+/**
+ * Whether bytes of an unknown kind act like a pickle: imports that are called, or that a whole stream ends in.
+ * `bytes` may be the head of a longer stream of `total` bytes: one that never failed until there is taken for a pickle.
+ */
+export function actsLikePickle(bytes: Uint8Array, total: number): boolean {
+  const machine = new Machine(new Cursor(bytes, 0, total), { reader: 'probe', storages: 'none' }, new Map());
   try {
-    while (machine.result === undefined) {
-      machine.instructions++;
+    while (machine.result === undefined && ++machine.instructions <= MAX_INSTRUCTIONS) {
       const step = instruction(machine.input.opcode());
       if (step === undefined) break;
       step.run(machine);
     }
-  } catch {
-    // Whatever stopped the probe: what it saw until then counts.
+  } catch (thrown) {
+    if (thrown instanceof NeedsMoreBytes) return true;
+    // Whatever else stopped the probe: what it saw until then counts.
   }
   return machine.globals.size > 0 && (machine.probedCalls > 0 || machine.result !== undefined);
 }

