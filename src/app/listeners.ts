@@ -1,7 +1,7 @@
 // The HTTP listeners, as configured: which doors there are, where they are bound, and how they close together.
 import type { Address, Settings } from '../config/index.ts';
 import { isLoopbackHost } from '../config/index.ts';
-import { systemClock } from '../kernel/index.ts';
+import { Fault, systemClock } from '../kernel/index.ts';
 import type { Gate } from '../policy/index.ts';
 import type { Announcements, ControlPlane, DataPlane, MetricsExposition, TokenRotation } from '../serving/index.ts';
 import {
@@ -10,9 +10,12 @@ import {
   createManagementDoor,
   createMetricsDoor,
   DEFAULT_HTTP_OPTIONS,
+  loadTls,
   openListener,
   type HttpOptions,
   type Listener,
+  type TlsMaterial,
+  type TlsSource,
 } from '../http/index.ts';
 import { SERVER_VERSION } from './version.ts';
 
@@ -51,11 +54,18 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
         ['inference', settings.inference.address, createInferenceDoor(shared)],
         ['management', settings.management.address, createManagementDoor(shared)],
       ] as const);
-  const metricsDoor = metrics === undefined ? [] : ([['metrics', settings.metrics.address, createMetricsDoor(shared)]] as const);
+  const metricsDoor =
+    metrics === undefined ? [] : ([['metrics', settings.metrics.address, createMetricsDoor(shared)]] as const);
   const open: { readonly plane: 'inference' | 'management' | 'metrics'; readonly listener: Listener }[] = [];
   try {
     for (const [plane, address, door] of [...doors, ...metricsDoor]) {
-      const listener = await openListener({ address, door, announcements, limits: limitsOf(settings), clock: systemClock });
+      const listener = await openListener({
+        address,
+        door,
+        announcements,
+        limits: limitsOf(settings),
+        clock: systemClock,
+      });
       open.push({ plane, listener });
     }
   } catch (error) {
@@ -73,6 +83,20 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
 const closeAll = async (open: readonly { readonly listener: Listener }[], graceMs: number): Promise<void> => {
   await Promise.all(open.map(({ listener }) => listener.close(graceMs)));
 };
+
+/** An https address without a certificate does not start: TorchServe's silent self-signed one only looks like security. */
+function tlsOf({ settings, announcements }: ListenerDeps, address: string): Promise<TlsMaterial> {
+  const { keystore, pem } = settings.tls;
+  const source: TlsSource | undefined =
+    keystore === undefined ? pem && { kind: 'pem', ...pem } : { kind: 'keystore', ...keystore };
+  if (source === undefined) {
+    throw new Fault(
+      'invalid_configuration',
+      `${address} needs a certificate: set private_key_file and certificate_file (PEM), or keystore, keystore_pass and keystore_type, in config.properties.`,
+    );
+  }
+  return loadTls({ source, clock: systemClock, announcements });
+}
 
 function httpOptions({ http, auth, openInferenceProtocol, workers, metrics }: Settings): HttpOptions {
   return {
