@@ -59,12 +59,14 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
   const open: { readonly plane: 'inference' | 'management' | 'metrics'; readonly listener: Listener }[] = [];
   try {
     for (const [plane, address, door] of [...doors, ...metricsDoor]) {
+      const tls = address.kind === 'tcp' && address.scheme === 'https' ? await tlsOf(deps, address.text) : undefined;
       const listener = await openListener({
         address,
         door,
         announcements,
         limits: limitsOf(settings),
         clock: systemClock,
+        ...(tls === undefined ? {} : { tls }),
       });
       open.push({ plane, listener });
     }
