@@ -42,7 +42,7 @@ export function readJks(bytes: Buffer, password: string, path: string): JksEntry
       const chain = Array.from({ length: boundedCount(reader, path) }, () => reader.certificate(version));
       return {
         key: unseal(sealed, secret, path),
-        chain: chain.map((der) => new X509Certificate(der).toString()).join(''),
+        chain: chain.map((der) => pemOf(der, path)).join(''),
       };
     }
     if (tag !== TAG_TRUSTED) throw unusable(path, 'it holds an entry of an unknown kind');
@@ -77,6 +77,14 @@ function unseal(sealed: Buffer, secret: Buffer, path: string): string {
       .toString();
   } catch (cause) {
     throw unusable(path, 'its key is of a kind that is not known', cause);
+  }
+}
+
+function pemOf(der: Buffer, path: string): string {
+  try {
+    return new X509Certificate(der).toString();
+  } catch (cause) {
+    throw unusable(path, 'a certificate in it is damaged', cause);
   }
 }
 
