@@ -283,8 +283,8 @@ def _(_target):
 
 
 @probe("P14", "enter namespaces of another process")
-def _(_target):
-    fd = os.open("/proc/1/ns/net", os.O_RDONLY)
+def _(target):
+    fd = os.open("/proc/%d/ns/net" % target["serverPid"], os.O_RDONLY)
     try:
         return _reached(308 if _X64 else 268, ctypes.c_int(fd), ctypes.c_int(0))
     finally:
@@ -303,7 +303,7 @@ def _(target):
 def _(target):
     if target["level"] == "strict":
         return None  # The pid namespace ends with its first process, whatever group its members are in.
-    return _in_child(lambda: os.setsid() and "a session of its own")
+    return _in_child(lambda: os.setsid() or "a session of its own")
 
 
 # --- network
@@ -316,7 +316,7 @@ def _(target):
 
 @probe("N02", "connect to another address")
 def _(target):
-    return _connected(socket.AF_INET, ("127.0.0.2", target["port"]))
+    return _connected(socket.AF_INET, ("127.0.0.2", target["otherPort"]))
 
 
 @probe("N03", "send a datagram")

@@ -4,3 +4,4 @@ export { createCage } from './create.ts';
 export { spawnCaged } from './spawn.ts';
 export { assertContained, runBootProbes, type ProbeOptions, type ProbeReport } from './probes.ts';
 export { adviceFor, describeIsolation, type IsolationDescription } from './describe.ts';
+export { openProbeTarget, type ProbeTarget } from './probe-target.ts';

@@ -28,16 +28,16 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
   const abstract = `davy-probe-${process.pid}`;
   const listeners = await Promise.all([
     listening({ host: '127.0.0.1', port: 0 }),
+    listening({ host: '127.0.0.2', port: 0 }),
     listening({ path: unixPath }),
     listening({ path: `\0${abstract}` }),
   ]);
   chmodSync(unixPath, 0o777);
-  const address = listeners[0].address();
   return {
     modelDir,
     describe: (model) => ({
       ...{ level, model, otherModel, secretFile, unixPath, abstract, hostname: hostname() },
-      port: typeof address === 'object' && address !== null ? address.port : 0,
+      ...{ port: portOf(listeners[0]), otherPort: portOf(listeners[1]) },
       serverPid: process.pid,
       serverEnv: Object.keys(process.env).filter((name) => !HARMLESS.has(name)),
       ...limits,
@@ -51,6 +51,11 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
 
 /** Names that a worker's own environment has too. */
 const HARMLESS: ReadonlySet<string> = new Set([...CAGE_VARIABLES, 'PWD', 'LC_CTYPE']);
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
 
 async function listening(where: { host?: string; port?: number; path?: string }): Promise<Server> {
   const server = createServer((socket) => socket.destroy());

@@ -36,8 +36,17 @@ export async function askPython(program: string): Promise<PythonHome> {
 
 /** A prefix that is somebody's home, or a folder of everything, shows its programs and libraries only. */
 export function narrowPrefix(prefix: string): string[] {
-  const isBroad = BROAD.has(prefix) || prefix === homedir() || /^\/home\/[^/]+$/.test(prefix);
+  const isBroad = BROAD.has(prefix) || prefix === ownHome() || /^\/home\/[^/]+$/.test(prefix);
   return isBroad ? [join(prefix, 'bin'), join(prefix, 'lib')] : [prefix];
+}
+
+/** A uid without an account (containers give such) has no home, and that is no failure. */
+function ownHome(): string | null {
+  try {
+    return homedir();
+  } catch {
+    return null;
+  }
 }
 
 const BROAD: ReadonlySet<string> = new Set([
