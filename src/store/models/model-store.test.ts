@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +11,7 @@ import { buildTarGz, buildZip, type ZipPart } from '../../../test/attack/archive
 import type { ContentInspector } from '../../archive/index.ts';
 import { Fault, makeFinding, type FaultCode } from '../../kernel/index.ts';
 import { createModelStore, type LocalModelStore, type ModelStoreOptions } from '../index.ts';
+import { removeTree } from './private-directory.ts';
 
 const manifest = (model: object, rest: object = {}): ZipPart => ({
   name: 'MAR-INF/MANIFEST.json',
@@ -46,7 +47,7 @@ async function house(options: Partial<ModelStoreOptions> = {}): Promise<House> {
     store,
     listing: async () => (await readdir(root, { recursive: true })).toSorted().join('\n'),
     [Symbol.asyncDispose]: async () => {
-      await rm(root, { recursive: true, force: true });
+      await removeTree(root);
     },
   };
 }

@@ -70,11 +70,19 @@ export class Quarantine implements AsyncDisposable {
     await this.#makeParents(name);
     await using handle = await open(path, CREATE, 0o400);
     let size = 0;
-    for await (const piece of bytes) {
-      signal.throwIfAborted();
-      size += piece.length;
-      if (size > limits.maxMemberBytes) throw refuse('a file is too large');
-      await writeFully(handle, piece);
+    let writing = Promise.resolve();
+    try {
+      for await (const piece of bytes) {
+        signal.throwIfAborted();
+        size += piece.length;
+        if (size > limits.maxMemberBytes) throw refuse('a file is too large');
+        // One write behind: the disk works while the next piece is read, inflated and checked.
+        await writing;
+        writing = writeFully(handle, piece);
+        writing.catch(() => {});
+      }
+    } finally {
+      await writing;
     }
     this.#files.set(name, size);
   }
