@@ -49,8 +49,6 @@ export class Exchange implements Outlet {
   contentType: string | undefined;
   /** True while a request body is still to come that nobody has asked for (`Expect: 100-continue`). */
   isBodyWithheld = false;
-  /** Why the answer is not what the client hoped for; for the audit and error logs. */
-  fault: Fault | undefined;
 
   readonly #host: ExchangeHost;
   readonly #connections: Connections;
@@ -122,7 +120,7 @@ export class Exchange implements Outlet {
 
   fail(fault: Fault): void {
     if (this.#state === 'ended') return;
-    this.fault = fault;
+    if (fault.code === 'internal') this.#report(fault);
     if (this.#state === 'streaming') {
       // The status is already gone: a cut connection is the only way left to say that the answer is not whole.
       this.#end();
@@ -150,7 +148,6 @@ export class Exchange implements Outlet {
   /** 413 as TorchServe words it: nothing but the status (surface spec 2.10). */
   refuseSize(): void {
     if (this.#state !== 'open') return;
-    this.fault = new Fault('payload_too_large', 'The request body is larger than max_request_size.');
     this.#end();
     this.#isLast = true;
     this.response.writeHead(413, ['content-length', '0', 'connection', 'close']);
@@ -251,10 +248,21 @@ export class Exchange implements Outlet {
     if (this.#bytesHeld > 0) this.#host.budget.give(this.#bytesHeld);
     if (this.#state !== 'ended') {
       this.#end();
-      this.fault ??= new Fault('cancelled', 'The client went away.');
       this.#ticket?.cancel();
     }
     this.#publish();
+  }
+
+  /** A bug of ours: the client is told nothing, so the log has to be told all. */
+  #report(fault: Fault): void {
+    const { name, announcements } = this.#host;
+    const detail = { requestId: this.requestId, listener: name };
+    announcements.notice.publish({
+      level: 'error',
+      message: 'A request failed unexpectedly.',
+      detail,
+      cause: fault.cause,
+    });
   }
 
   #publish(): void {

@@ -125,7 +125,7 @@ describe('one answer to each request, on its own connection', () => {
     assert.equal(door.access.length, 1);
   });
 
-  test('an unexpected error shows nothing of itself', async () => {
+  test('an unexpected error shows the client nothing of itself, and the operator everything', async () => {
     await using door = await openDoor('inference');
     door.plane.answer = () => {
       throw new TypeError('/secret/path is not a function');
@@ -133,6 +133,7 @@ describe('one answer to each request, on its own connection', () => {
     const answer = await exchangeRaw(door.port, `${POST}\r\n`);
     assert.match(answer, /^HTTP\/1\.1 500 /);
     assert.doesNotMatch(answer, /secret|TypeError/);
+    assert.ok(door.notices[0]?.cause instanceof TypeError);
   });
 
   test('a stream that fails is cut, not ended', async () => {

@@ -20,6 +20,7 @@ import {
   type AuditEvent,
   type DataPlane,
   type InferenceRequest,
+  type NoticeEvent,
   type ManagementPlane,
   type Outlet,
   type Reply,
@@ -59,6 +60,7 @@ export interface OpenDoor {
   readonly plane: ScriptedDataPlane;
   readonly access: AccessEvent[];
   readonly audit: AuditEvent[];
+  readonly notices: NoticeEvent[];
   readonly rotated: string[];
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -70,9 +72,11 @@ export async function openDoor(
   const announcements = new Announcements();
   const access: AccessEvent[] = [];
   const audit: AuditEvent[] = [];
+  const notices: NoticeEvent[] = [];
   const rotated: string[] = [];
   announcements.access.subscribe((event) => access.push(event));
   announcements.audit.subscribe((event) => audit.push(event));
+  announcements.notice.subscribe((event) => notices.push(event));
   const plane = new ScriptedDataPlane();
   const deps = {
     gate: setup.isAuthDisabled ? createOpenGate() : gateWithKeys(setup.clock ?? systemClock),
@@ -100,7 +104,7 @@ export async function openDoor(
     ...setup.listen,
   });
   const port = listener.address.kind === 'tcp' ? listener.address.port : 0;
-  return { listener, port, plane, access, audit, rotated, [Symbol.asyncDispose]: () => listener.close(0) };
+  return { listener, port, plane, access, audit, notices, rotated, [Symbol.asyncDispose]: () => listener.close(0) };
 }
 
 export function reply(body: string, more: Partial<Reply> = {}): Reply {
