@@ -1,0 +1,198 @@
+// gRPC over node:http2: one listener, its connections and their limits.
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
+import { Fault, type Clock } from '../../kernel/index.ts';
+import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { Http2Call, type CallHead, type CallLimits } from './call.ts';
+import { parseTimeout } from './wire.ts';
+
+/** PEM material; `watch` replaces it in the running server when the files change. */
+export interface GrpcTls {
+  readonly options: SecureContextOptions & { readonly requestCert?: boolean; readonly rejectUnauthorized?: boolean };
+  watch?(server: { setSecureContext(options: SecureContextOptions): void }): { cancel(): void };
+}
+
+export interface Http2Options {
+  readonly clock: Clock;
+  /** `max_request_size`. */
+  readonly maxMessageBytes: number;
+  /** Undefined: connections live as long as they are used. */
+  readonly maxConnectionAgeMs: number | undefined;
+  readonly maxConnectionAgeGraceMs: number | undefined;
+  readonly tls: GrpcTls | undefined;
+}
+
+const BACKLOG = 1024;
+const MAX_CONNECTIONS = 4096;
+const MAX_CALLS_PER_CONNECTION = 256;
+/** Channels of idle clients; they connect again without their user noticing. */
+const IDLE_MS = 30 * 60_000;
+/** 80 messages of the default maximum size on their way in. */
+const MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
+const CALL_LIMITS = { maxQueuedBytes: 64 * 1024 * 1024, stallTimeoutMs: 30_000 };
+/** HTTP/2's default of 64 KB makes a 600 KB request wait ten round trips. */
+const STREAM_WINDOW_BYTES = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
+/** What one connection may cost in nghttp2's own memory; below the window plus frames it would refuse streams. */
+const MAX_SESSION_MEGABYTES = 32;
+/** Metadata of a call; TorchServe's Netty takes 8 KB. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+export const listenHttp2: GrpcTransport<Http2Options> = async (address, options, dispatch, observer) => {
+  const server = serverOf(options.tls);
+  const sessions = new Set<ServerHttp2Session>();
+  const limits = { ...CALL_LIMITS, maxMessageBytes: options.maxMessageBytes };
+  const context = { options, dispatch, observer, limits, budget: new ByteBudget(MAX_BUFFERED_BYTES) };
+  server.on('session', (session) => {
+    if (sessions.size >= MAX_CONNECTIONS) {
+      session.destroy();
+      return;
+    }
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    welcome(session, context);
+  });
+  // A client that speaks no HTTP/2 or no TLS: its connection is closed, and that is all it needs to know.
+  server.on('sessionError', () => undefined);
+  await bind(server, address);
+  server.on('error', (cause) => observer.onFailure('A gRPC listener failed', cause));
+  const watch = options.tls?.watch?.(server as Http2SecureServer);
+  return {
+    address: { host: address.host, port: (server.address() as AddressInfo).port },
+    async close(graceMs) {
+      watch?.cancel();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const session of sessions) session.close();
+      const deadline = options.clock.after(graceMs, () => {
+        for (const session of sessions) session.destroy();
+      });
+      await closed;
+      deadline.cancel();
+    },
+  };
+};
+
+interface Context {
+  readonly options: Http2Options;
+  readonly dispatch: Dispatch;
+  readonly observer: TransportObserver;
+  readonly limits: CallLimits;
+  readonly budget: ByteBudget;
+}
+
+function serverOf(tls: GrpcTls | undefined): Http2Server | Http2SecureServer {
+  const options: ServerOptions = {
+    settings: {
+      initialWindowSize: STREAM_WINDOW_BYTES,
+      maxConcurrentStreams: MAX_CALLS_PER_CONNECTION,
+      maxHeaderListSize: MAX_HEADER_BYTES,
+      enablePush: false,
+    },
+    maxSessionMemory: MAX_SESSION_MEGABYTES,
+  };
+  if (tls === undefined) return createServer(options);
+  return createSecureServer({
+    ...options,
+    minVersion: 'TLSv1.2',
+    ...tls.options,
+    allowHTTP1: false,
+    ALPNProtocols: ['h2'],
+  });
+}
+
+function welcome(session: ServerHttp2Session, context: Context): void {
+  const { clock, maxConnectionAgeMs, maxConnectionAgeGraceMs } = context.options;
+  const source = session.socket.remoteAddress ?? 'unknown';
+  const remote = `${source}:${session.socket.remotePort ?? 0}`;
+  let openCalls = 0;
+  session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+  session.setTimeout(IDLE_MS, () => {
+    if (openCalls === 0) session.close();
+  });
+  // Broken framing and resets: nghttp2 has closed the connection, and every call on it hears of that.
+  session.on('error', () => undefined);
+  session.on('stream', (stream, headers, _flags, rawHeaders) => {
+    openCalls += 1;
+    stream.once('close', () => (openCalls -= 1));
+    accept(stream, headers, rawHeaders, { source, remote }, context);
+  });
+  if (maxConnectionAgeMs === undefined) return;
+  // Spread over a tenth, so that clients of one restart do not all come back at once.
+  const retire = clock.after(maxConnectionAgeMs * (0.95 + Math.random() / 10), () => {
+    session.close();
+    if (maxConnectionAgeGraceMs === undefined) return;
+    const cut = clock.after(maxConnectionAgeGraceMs, () => session.destroy());
+    session.once('close', () => cut.cancel());
+  });
+  session.once('close', () => retire.cancel());
+}
+
+function accept(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  peer: { readonly source: string; readonly remote: string },
+  { options, dispatch, observer, limits, budget }: Context,
+): void {
+  // A stream's error is followed by its close, which cancels the call.
+  stream.on('error', () => undefined);
+  if (headers[':method'] !== 'POST' || !/^application\/grpc(?:$|[+;])/.test(headers['content-type'] ?? '')) {
+    stream.respond({ ':status': 415 }, { endStream: true });
+    return;
+  }
+  const timeoutMs = parseTimeout(only(rawHeaders, 'grpc-timeout'));
+  const head: CallHead = {
+    ...peer,
+    path: headers[':path'] ?? '',
+    authorization: only(rawHeaders, 'authorization'),
+    timeoutMs: timeoutMs === 'malformed' ? undefined : timeoutMs,
+  };
+  const startedAt = options.clock.now();
+  const call = new Http2Call(stream, head, { limits, budget, clock: options.clock }, (ended, status) =>
+    observer.onEnd(ended, status, options.clock.now() - startedAt),
+  );
+  if (timeoutMs === 'malformed') {
+    call.end({ code: CODE.internal, message: 'The grpc-timeout header is malformed' });
+  }
+  call.start(timeoutMs === 'malformed' ? undefined : dispatch(call));
+}
+
+/** The value of a header that was sent exactly once: a second one could make two readers disagree. */
+function only(rawHeaders: readonly string[], name: string): string | undefined {
+  let found: string | undefined;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at] !== name) continue;
+    if (found !== undefined) return undefined;
+    found = rawHeaders[at + 1];
+  }
+  return found;
+}
+
+async function bind(server: Http2Server | Http2SecureServer, { host, port }: ListenAddress): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port, backlog: BACKLOG }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (cause) {
+    throw new Fault(
+      'invalid_configuration',
+      `Failed to bind to address: ${host}:${port} (${(cause as Error).message})`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,125 @@
+// How a method is declared: its path, who may call it, and what it does. Nothing runs that is not declared so.
+import { fromBinary, toBinary, type DescMessage, type DescMethod, type MessageShape } from '@bufbuild/protobuf';
+import { Fault, toFault } from '../kernel/index.ts';
+import type { Permission, Principal } from '../policy/index.ts';
+import { CODE, OK, type CallHandler, type GrpcStatus, type ServerCall } from './transport.ts';
+
+/** An admitted call. */
+export interface Caller {
+  readonly call: ServerCall;
+  readonly principal: Principal;
+  /** Set by a unary method that has something to stop when the client goes away. */
+  onCancel?: () => void;
+}
+
+export interface Method {
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  /** What the method does, for the audit log. */
+  readonly operation: string;
+  /** Asked before the first message is read; a model named in the message is asked about by the method itself. */
+  readonly permission: Permission;
+  open(caller: Caller): CallHandler;
+}
+
+export type StatusOfFault = (fault: Fault) => GrpcStatus;
+
+export const pathOf = (method: DescMethod, service: string = method.parent.typeName): string =>
+  `/${service}/${method.name}`;
+
+/** One message in; the method ends the call itself, or by throwing a Fault. */
+export abstract class SingleRequest implements CallHandler {
+  protected readonly call: ServerCall;
+  readonly #statusOf: StatusOfFault;
+  #hasMessage = false;
+
+  constructor(call: ServerCall, statusOf: StatusOfFault) {
+    this.call = call;
+    this.#statusOf = statusOf;
+  }
+
+  protected abstract onRequest(message: Uint8Array): void;
+
+  onMessage(message: Uint8Array): void {
+    if (this.#hasMessage) {
+      this.call.end({ code: CODE.internal, message: 'Too many requests' });
+      this.onCancel();
+      return;
+    }
+    this.#hasMessage = true;
+    try {
+      this.onRequest(message);
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+
+  onHalfClose(): void {
+    if (!this.#hasMessage) this.call.end({ code: CODE.internal, message: 'Half-closed without a request' });
+  }
+
+  onCancel(): void {
+    // Most methods have nothing running that could be stopped.
+  }
+
+  protected fail(thrown: unknown): void {
+    this.call.end(thrown instanceof UnreadableMessage ? UNREADABLE : this.#statusOf(toFault(thrown)));
+  }
+}
+
+/** A method that answers one message with one message. */
+export function unary<Input extends DescMessage, Output extends DescMessage>(
+  declared: { readonly input: Input; readonly output: Output } & DescMethod,
+  rest: {
+    readonly service?: string;
+    readonly operation: string;
+    readonly permission: Permission;
+    readonly statusOf: StatusOfFault;
+  },
+  work: (request: MessageShape<Input>, caller: Caller) => MessageShape<Output> | Promise<MessageShape<Output>>,
+): Method {
+  const { operation, permission, statusOf } = rest;
+  class Unary extends SingleRequest {
+    readonly #caller: Caller;
+    constructor(caller: Caller) {
+      super(caller.call, statusOf);
+      this.#caller = caller;
+    }
+    protected override onRequest(message: Uint8Array): void {
+      const answer = work(decode(declared.input, message), this.#caller);
+      if (!(answer instanceof Promise)) return this.#answer(answer);
+      answer.then((value) => this.#answer(value)).catch((thrown: unknown) => this.fail(thrown));
+    }
+    override onCancel(): void {
+      this.#caller.onCancel?.();
+    }
+    #answer(value: MessageShape<Output>): void {
+      sendMessage(this.call, declared.output, value);
+      this.call.end(OK);
+    }
+  }
+  return { path: pathOf(declared, rest.service), operation, permission, open: (caller) => new Unary(caller) };
+}
+
+export function sendMessage<Output extends DescMessage>(
+  call: ServerCall,
+  schema: Output,
+  value: MessageShape<Output>,
+): void {
+  const bytes = toBinary(schema, value);
+  call.send([bytes], bytes.length);
+}
+
+/** Throws UnreadableMessage for bytes that are no such message. */
+export function decode<Input extends DescMessage>(schema: Input, bytes: Uint8Array): MessageShape<Input> {
+  try {
+    return fromBinary(schema, bytes, { readUnknownFields: false });
+  } catch {
+    // The details would tell the sender only about its own bytes.
+    throw new UnreadableMessage();
+  }
+}
+
+/** What every gRPC implementation answers to bytes it cannot read; no Fault, because no other protocol has it. */
+export class UnreadableMessage extends Error {}
+const UNREADABLE: GrpcStatus = { code: CODE.internal, message: 'The request is not a valid protobuf message' };

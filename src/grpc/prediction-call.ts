@@ -1,0 +1,85 @@
+// Predictions and StreamPredictions: one request to the data path, its pieces back as they come.
+import { Fault, newRequestId } from '../kernel/index.ts';
+import { scoped, type Gate } from '../policy/index.ts';
+import type { DataPlane, Header, InferenceRequest, Outlet, Reply, Ticket } from '../serving/index.ts';
+import { SingleRequest, type Caller } from './method.ts';
+import { readPredictionsRequest, type PredictionsInput } from './predictions-request.ts';
+import { sendPrediction } from './prediction-response.ts';
+import { inferenceStatus } from './status-of-fault.ts';
+import { OK } from './transport.ts';
+
+export interface PredictionPorts {
+  readonly dataPlane: DataPlane;
+  readonly gate: Gate;
+}
+
+export class PredictionCall extends SingleRequest implements Outlet {
+  readonly #ports: PredictionPorts;
+  readonly #caller: Caller;
+  readonly #isStream: boolean;
+  /** Pieces of a streaming handler behind the unary method, which has one message for all of them. */
+  readonly #pieces: Reply[] = [];
+  #ticket: Ticket | undefined;
+  #isOver = false;
+
+  constructor(caller: Caller, ports: PredictionPorts, isStream: boolean) {
+    super(caller.call, inferenceStatus);
+    this.#caller = caller;
+    this.#ports = ports;
+    this.#isStream = isStream;
+  }
+
+  protected override onRequest(message: Uint8Array): void {
+    const input = readPredictionsRequest(message);
+    this.#ticket = this.#ports.dataPlane.submit(inferenceRequest(input, this.#caller, this.#ports.gate, []), this);
+    if (this.#isOver) this.#ticket.cancel();
+  }
+
+  send(reply: Reply, isLast: boolean): void {
+    if (this.#isStream) sendPrediction(this.call, reply);
+    else this.#pieces.push(reply);
+    if (!isLast) return;
+    this.#isOver = true;
+    if (!this.#isStream) sendPrediction(this.call, joined(this.#pieces));
+    this.call.end(OK);
+  }
+
+  override fail(thrown: unknown): void {
+    this.#isOver = true;
+    super.fail(thrown);
+  }
+
+  override onCancel(): void {
+    this.#isOver = true;
+    this.#ticket?.cancel();
+  }
+}
+
+/** Throws Fault `bad_request` without a model, `forbidden` when the key does not cover it. */
+export function inferenceRequest(
+  { modelName, version, parts, sequenceId }: PredictionsInput,
+  { call, principal }: Caller,
+  gate: Gate,
+  headers: readonly Header[],
+): InferenceRequest {
+  if (modelName === '') throw new Fault('bad_request', 'Parameter model_name is required.');
+  gate.require(principal, scoped('infer', modelName));
+  return {
+    requestId: newRequestId(),
+    operation: 'predict',
+    model: modelName,
+    version,
+    headers,
+    parts,
+    ...(sequenceId === undefined || sequenceId === '' ? {} : { sequenceId }),
+    ...(call.timeoutMs === undefined ? {} : { timeoutMs: call.timeoutMs }),
+  };
+}
+
+function joined(pieces: readonly Reply[]): Reply {
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) return first;
+  const body = pieces.flatMap((piece) => piece.body);
+  const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
+  return { status: 200, phrase: '', contentType: undefined, headers: [], body, bytes };
+}
