@@ -143,7 +143,8 @@ function serverOf(
 ): Server | TlsServer {
   const options: ServerOptions = {
     headersTimeout: limits.headersTimeoutMs,
-    requestTimeout: limits.requestTimeoutMs,
+    // A whole request cannot be due before its head; Node refuses to start with such a pair.
+    requestTimeout: Math.max(limits.requestTimeoutMs, limits.headersTimeoutMs),
     keepAliveTimeout: limits.idleTimeoutMs,
     keepAliveTimeoutBuffer: 0,
     connectionsCheckingInterval: limits.checkEveryMs,
