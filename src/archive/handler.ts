@@ -59,5 +59,7 @@ function candidates(path: string, runtime: HandlerRuntime): readonly string[] {
   if (runtime === 'node') return /\.(js|mjs|cjs|ts|mts|cts)$/.test(base) ? [path, base] : [];
   const module = base.replace(/\.py$/, '');
   const dir = path.slice(0, path.length - base.length);
-  return [`${dir}${module}.py`, `${module}.py`, `${module}/__init__.py`];
+  // `package.module` is imported from the package's folder.
+  const dotted = module.replaceAll('.', '/');
+  return [`${dir}${module}.py`, `${module}.py`, `${module}/__init__.py`, `${dotted}.py`];
 }

@@ -71,7 +71,7 @@ test('any bytes are a manifest or a typed refusal', () => {
   );
 });
 
-const FILES = ['h.py', 'pkg/__init__.py', 'MAR-INF/MANIFEST.json', 'index.mjs', 'model.onnx'];
+const FILES = ['h.py', 'pkg/__init__.py', 'pkg/mod.py', 'MAR-INF/MANIFEST.json', 'index.mjs', 'model.onnx'];
 
 test('a handler is a file of the archive or a built-in name', () => {
   const good: [string, HandlerRuntime][] = [
@@ -81,6 +81,7 @@ test('a handler is a file of the archive or a built-in name', () => {
     ['h.py:fn', 'python'],
     ['some/dir/h.py:fn', 'python'],
     ['pkg', 'python'],
+    ['pkg.mod:fn', 'python'],
     ['image_classifier', 'python'],
     ['index.mjs', 'node'],
     ['index.mjs:handle', 'node'],
