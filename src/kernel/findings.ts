@@ -46,8 +46,9 @@ export const FINDINGS = {
   },
   pickle_not_weights_only: {
     severity: 'low',
-    meaning: 'The pickle is harmless, but torch.load(weights_only=True) does not read its protocol.',
-    remedy: 'Save again with torch.save and its default protocol 2, or convert with davy convert.',
+    meaning:
+      'The pickle is harmless, but torch.load(weights_only=True) does not read it: another protocol, or an old format.',
+    remedy: 'Save again with torch.save and its default settings.',
   },
 
   // Checkpoints around the pickle.

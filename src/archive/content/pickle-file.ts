@@ -37,7 +37,10 @@ function at(thrown: unknown, start: number): unknown {
 
 export function noteProtocol(summary: PickleSummary, report: Report): void {
   if (!summary.isWeightsOnly) {
-    report.add('pickle_not_weights_only', 'The pickle is harmless, but its protocol is not what weights_only reads.');
+    report.add(
+      'pickle_not_weights_only',
+      'The pickle is harmless, but torch.load(weights_only=True) does not read it.',
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-"""Writes files that real tools make and that must be allowed: benign.py OUTPUT_DIRECTORY."""
+"""Writes files that real tools make and that must be allowed: benign.py OUTPUT_DIRECTORY [PART...]."""
 
 import collections
 import io
@@ -285,6 +285,8 @@ def archives():
             z.writestr("handler.py", "def handle(data, context):\n    return data\n")
 
 
-for part in (torch_files, scripts, pickles, arrays, safe, networks, gguf, side_files, archives):
-    part()
+PARTS = (torch_files, scripts, pickles, arrays, safe, networks, gguf, side_files, archives)
+for part in PARTS:
+    if len(sys.argv) == 2 or part.__name__ in sys.argv[2:]:
+        part()
 print(sum(1 for path in OUT.rglob("*") if path.is_file()))

@@ -69,7 +69,7 @@ function summary(machine: Machine, value: Value): PickleSummary {
 export function actsLikePickle(bytes: Uint8Array, total: number): boolean {
   const machine = new Machine(new Cursor(bytes, 0, total), { reader: 'probe', storages: 'none' }, new Map());
   try {
-    while (machine.result === undefined && ++machine.instructions <= MAX_INSTRUCTIONS) {
+    for (let left = MAX_INSTRUCTIONS; left > 0 && machine.result === undefined; left--) {
       const step = instruction(machine.input.opcode());
       if (step === undefined) break;
       step.run(machine);

@@ -103,8 +103,10 @@ export class Machine {
     if (!canonical.split('.').every((part) => PART.test(part)) || !PART.test(name)) {
       throw new Refusal('pickle_not_allowed', `The global ${full} is not a plain name.`);
     }
-    if (HARMLESS_GLOBALS.has(full)) this.isWeightsOnly = false;
-    else if (!WEIGHTS_ONLY_GLOBALS.has(full) && !this.#isScriptGlobal(full)) {
+    // The legacy format fills storages after the tensors are built, which is too late for the sizes of a nested tensor.
+    const isTooEarly = this.profile.storages === 'legacy' && full === 'torch._utils._rebuild_nested_tensor';
+    if (HARMLESS_GLOBALS.has(full) || isTooEarly) this.isWeightsOnly = false;
+    if (!WEIGHTS_ONLY_GLOBALS.has(full) && !HARMLESS_GLOBALS.has(full) && !this.#isScriptGlobal(full)) {
       throw new Refusal('pickle_not_allowed', `The global ${full} is not allowed.`);
     }
     this.push({ kind: 'global', name: full });
@@ -115,7 +117,11 @@ export class Machine {
     if (this.profile.storages === 'none') {
       throw new Refusal('pickle_opcode_not_allowed', 'A persistent id stands outside a torch checkpoint.');
     }
-    this.push(persistentStorage(id, this.storages, this.profile.storages === 'legacy'));
+    const isLegacy = this.profile.storages === 'legacy';
+    const storage = persistentStorage(id, this.storages, isLegacy);
+    // Torch writes such storages in the old format, but cannot read them back.
+    if (isLegacy && storage.type === 'UntypedStorage') this.isWeightsOnly = false;
+    this.push(storage);
   }
 
   setItems(target: Value, items: readonly Value[]): void {

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { QuarantinedFile } from '../inspection.ts';
+import { memoryAccess } from '../random-access.ts';
+import { inspectContent } from './inspect.ts';
+
+const file = (name: string, bytes: Uint8Array): QuarantinedFile => ({
+  name,
+  size: bytes.length,
+  open: async () => ({ ...memoryAccess(bytes), [Symbol.asyncDispose]: async () => {} }),
+});
+
+/** The codes of what is found in one file, or in the first of several. */
+async function codes(name: string, bytes: Uint8Array, ...beside: QuarantinedFile[]): Promise<string[]> {
+  const findings = await inspectContent([file(name, bytes), ...beside], new AbortController().signal);
+  return findings.filter(({ member }) => member === name).map(({ code }) => code);
+}
+
+const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
+const u64 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+};
+
+function safetensors(header: string, data = 8): Buffer {
+  return Buffer.concat([u64(Buffer.byteLength(header)), Buffer.from(header), Buffer.alloc(data)]);
+}
+const TENSOR = '"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}';
+
+function npy(header: string, data: number): Buffer {
+  const length = Buffer.from([header.length & 0xff, header.length >> 8]);
+  return Buffer.concat([latin1('\x93NUMPY\x01\x00'), length, latin1(header), Buffer.alloc(data)]);
+}
+const shape = (descr: string, dims: string): string =>
+  `{'descr': ${descr}, 'fortran_order': False, 'shape': ${dims}, }\n`;
+
+/** A model with one node; `node` and `graph` are further fields in protobuf's own spelling. */
+function onnx(node = '', graph = ''): Buffer {
+  const nested = (tag: number, body: Buffer): Buffer => Buffer.concat([Buffer.from([tag, body.length]), body]);
+  const inner = nested(0x0a, Buffer.concat([latin1('\x22\x08Identity'), latin1(node)]));
+  return Buffer.concat([latin1('\x08\x0a'), nested(0x3a, Buffer.concat([inner, latin1(graph)]))]);
+}
+const text = (tag: string, value: string): string => `${tag}${String.fromCharCode(value.length)}${value}`;
+const message = text;
+const external = (location: string): string =>
+  message('\x2a', `\x08\x01\x10\x01${message('\x6a', text('\x0a', 'location') + text('\x12', location))}\x70\x01`);
+
+describe('safetensors', () => {
+  test('are allowed when the tensors fill the file', async () => {
+    assert.deepEqual(await codes('m.safetensors', safetensors(`{${TENSOR}}  `)), []);
+    assert.deepEqual(await codes('m.safetensors', safetensors('{}', 0)), []);
+    const proto = '"__proto__":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}';
+    assert.deepEqual(await codes('m.safetensors', safetensors(`{"__metadata__":{"a":"b"},${proto}}`)), []);
+  });
+
+  test('are refused with holes, overlaps, trailing bytes and double keys', async () => {
+    for (const [header, data] of [
+      [`{${TENSOR},${TENSOR}}`, 8],
+      [`{${TENSOR}}`, 9],
+      [`{${TENSOR}}`, 7],
+      [`{"y":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},${TENSOR}}`, 8],
+      ['{"x":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}', 16],
+      ['{"x":{"dtype":"toString","shape":[2],"data_offsets":[0,8]}}', 8],
+    ] as const) {
+      assert.deepEqual(await codes('m.safetensors', safetensors(header, data)), ['safetensors_malformed'], header);
+    }
+  });
+});
+
+describe('NumPy arrays', () => {
+  test('are allowed with numbers, texts, dates and fields', async () => {
+    for (const [descr, dims, bytes] of [
+      ["'<f4'", '(2, 3)', 24],
+      ["'<U2'", '(2,)', 16],
+      ["'<M8[25s/7]'", '()', 8],
+      ["[('a', '<f4'), ('b', '|S3', (2, 2)), ('c', [('d', '|b1')])]", '(2,)', 34],
+      ["[(('title', 'a'), '<i2')]", '(0, 5)', 0],
+    ] as const) {
+      assert.deepEqual(await codes('a.npy', npy(shape(descr, dims), bytes)), [], descr);
+    }
+  });
+
+  test('are refused when they hold objects, in any place', async () => {
+    for (const descr of ["'|O'", "'O'", "'|O8'", "[('a', '<f4'), ('b', [('c', '|O')])]"]) {
+      assert.deepEqual(await codes('a.npy', npy(shape(descr, '(1,)'), 8)), ['npy_object_array'], descr);
+    }
+  });
+
+  test('are refused when the header is code or the length is wrong', async () => {
+    for (const header of [shape("__import__('os')", '()'), shape("'<f4'", '(2,)'), shape("'<f4'", '(-1,)'), '{}\n']) {
+      assert.deepEqual(await codes('a.npy', npy(header, 4)), ['npy_malformed'], header);
+    }
+  });
+});
+
+describe('ONNX models', () => {
+  test('are allowed with standard operators, and data in files beside them', async () => {
+    assert.deepEqual(await codes('m.onnx', onnx()), []);
+    assert.deepEqual(await codes('d/m.onnx', onnx('', external('w.bin')), file('d/w.bin', new Uint8Array(4))), []);
+  });
+
+  test('are refused when data lies anywhere else', async () => {
+    const beside = [file('w.bin', new Uint8Array(4)), file('d/short', new Uint8Array(3))];
+    for (const location of ['../w.bin', '/w.bin', 'short', 'missing', '', './w.bin', 'a\\b', '.w.bin', '..']) {
+      const found = await codes('d/m.onnx', onnx('', external(location)), ...beside);
+      assert.deepEqual(found, ['onnx_external_data'], location);
+    }
+  });
+
+  test('are refused with operators that somebody must supply', async () => {
+    assert.deepEqual(await codes('m.onnx', onnx(text('\x3a', 'evil'))), ['onnx_custom_operator']);
+  });
+
+  test('are refused with unknown fields, wire types and lying lengths', async () => {
+    for (const more of [
+      '\xf8\x07\x01',
+      '\x0b\x0c',
+      '\x0e',
+      '\x00\x00',
+      '\x3a\xff\xff\xff\x07',
+      `\x08${'\xff'.repeat(11)}`,
+    ]) {
+      assert.deepEqual(await codes('m.onnx', Buffer.concat([onnx(), latin1(more)])), ['onnx_malformed'], more);
+    }
+  });
+});
+
+describe('names and contents', () => {
+  test('must agree', async () => {
+    for (const name of ['m.pt', 'm.onnx', 'm.txt', 'm.npy', 'm.gguf', 'm.json', 'm.png']) {
+      const found = await codes(name, safetensors(`{${TENSOR}}`));
+      assert.equal(found.length, 1, name);
+      assert.match(found[0] as string, /content_mismatch|onnx_malformed/, name);
+    }
+  });
+
+  test('show code for what it is, without judging it', async () => {
+    assert.deepEqual(await codes('handler.py', latin1('import os\nos.system("id")\n')), ['python_code']);
+    assert.deepEqual(await codes('requirements.txt', latin1('numpy\n')), ['python_requirements']);
+  });
+
+  test('give away programs, libraries and start-up hooks', async () => {
+    for (const name of ['a.so', 'a.txt', 'a', 'a.pt']) {
+      assert.deepEqual(await codes(name, latin1(`\x7fELF${'\0'.repeat(64)}`)), ['executable_content'], name);
+    }
+    assert.deepEqual(await codes('x/sitecustomize.py', latin1('')), ['python_startup_hook']);
+    assert.deepEqual(await codes('x.pth', latin1('import evil\n')), ['python_startup_hook']);
+  });
+});
+
+test('whatever the bytes and the name, an inspection ends in findings', async () => {
+  const extensions = [
+    'pt',
+    'pkl',
+    'onnx',
+    'safetensors',
+    'npy',
+    'npz',
+    'gguf',
+    'bin',
+    'txt',
+    'dat',
+    'py',
+    'json',
+    'h5',
+    'so',
+  ];
+  const seeds = [
+    safetensors(`{${TENSOR}}`),
+    npy(shape("'<f4'", '(1,)'), 4),
+    onnx('', external('w')),
+    latin1('GGUF\x03\0\0\0'),
+    latin1('PK\x03\x04'),
+  ];
+  const flips = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 5 });
+  const seeded = fc.tuple(fc.constantFrom(...seeds), flips).map(([seed, changes]) => {
+    const copy = Uint8Array.from(seed);
+    for (const [at, value] of changes) copy[at % copy.length] = value;
+    return copy;
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...extensions),
+      fc.oneof(fc.uint8Array({ maxLength: 64 }), seeded),
+      async (extension, bytes) => {
+        assert.ok(Array.isArray(await codes(`m.${extension}`, bytes)));
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
