@@ -82,8 +82,8 @@ const ALLOWED = `
 const ABSENT = `mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node statmount listmount
   lsm_get_self_attr io_uring_setup io_uring_enter io_uring_register`;
 
-/** What only start-up needs. Gone before model code runs. */
-const START_UP_ONLY = `execveat seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self arch_prctl
+/** What only start-up needs. Gone before model code runs. (arch_prctl stays: the C library of every new program starts with it.) */
+const START_UP_ONLY = `execveat seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
   personality pkey_alloc pkey_free pkey_mprotect signalfd signalfd4`;
 
 /** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */

@@ -1,7 +1,7 @@
 // Control groups: the only limits that hold a worker and all its children together. v2 where delegated, else v1.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { WorkerLimits } from '../../policy/index.ts';
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
@@ -155,7 +155,7 @@ function cgroupMounts(mountinfo: string): CgroupMount[] {
 /** The mount may show only a part of the hierarchy (in a container): what is above its root is not ours to name. */
 function ownFolder(mount: CgroupMount, path: string): string {
   const below = mount.root !== '/' && path.startsWith(mount.root) ? path.slice(mount.root.length) : path;
-  return join(mount.point, below);
+  return resolve(mount.point, `./${below}`);
 }
 
 async function removeGroup(folder: string): Promise<void> {

@@ -67,7 +67,10 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
   const landlock = await probeLandlock(options.python);
   if (options.level === 'process') {
     if (isFinding(landlock)) throw refusal('process', landlock);
-    return { level: 'process', cage: { architecture, landlock, filter, sharesUid: !host.isRoot } };
+    return {
+      level: 'process',
+      cage: { architecture, landlock, filter, sharesUid: !host.isRoot, hasOwnShm: host.canUnshare },
+    };
   }
   const uid = host.isRoot ? host.uids.take() : undefined;
   const bubblewrap = await probeBubblewrap(uid);

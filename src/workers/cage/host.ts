@@ -75,15 +75,7 @@ export async function probeLandlock(preferred: string | undefined): Promise<Land
       });
       const abi = Number(stdout.trim());
       if (!Number.isInteger(abi)) continue;
-      return abi >= MIN_LANDLOCK_ABI
-        ? { python, abi }
-        : {
-            missing:
-              abi === 0
-                ? 'this kernel has no Landlock, or it is switched off'
-                : `Landlock ABI ${abi} is too old (4 is needed)`,
-            remedy: 'boot Linux 6.7 or newer with "landlock" in the lsm= list',
-          };
+      return judgeLandlock(abi) ?? { python, abi };
     } catch {
       // Not a Python that runs: the next one may be.
     }
@@ -91,6 +83,18 @@ export async function probeLandlock(preferred: string | undefined): Promise<Land
   return {
     missing: 'there is no Python 3 to put Landlock and seccomp on a worker (Node cannot do that to itself)',
     remedy: 'apt-get install python3-minimal',
+  };
+}
+
+/** The finding when a kernel's Landlock is too old for the level `process`; null when it will do. */
+export function judgeLandlock(abi: number): Finding | null {
+  if (abi >= MIN_LANDLOCK_ABI) return null;
+  return {
+    missing:
+      abi === 0
+        ? 'this kernel has no Landlock, or it is switched off'
+        : `Landlock ABI ${abi} is too old (${MIN_LANDLOCK_ABI} is needed)`,
+    remedy: 'boot Linux 6.7 or newer with "landlock" in the lsm= list',
   };
 }
 

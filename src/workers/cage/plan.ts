@@ -64,6 +64,8 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
   }
   if (mechanics.level === 'process') {
     if (!host.isRoot) found.push('Workers share the uid of the server.');
+    if (!mechanics.cage.hasOwnShm)
+      found.push('No shared memory: locks and pools of Python\'s "multiprocessing" do not work.');
     found.push('Names, sizes and times of files can be seen, their contents cannot.');
   }
   if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {

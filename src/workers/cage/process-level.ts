@@ -14,6 +14,8 @@ export interface ProcessCage {
   readonly architecture: Architecture;
   readonly landlock: LandlockHost;
   readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf' | 'keepInGroup'>;
+  /** Whether /dev/shm is private: without it there are no named semaphores, so no `multiprocessing` pools. */
+  readonly hasOwnShm: boolean;
   /** Whether the worker shares its uid, and so its count of tasks, with the server and its siblings. */
   readonly sharesUid: boolean;
 }
@@ -58,7 +60,7 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
       minAbi: MIN_LANDLOCK_ABI,
       read: [...READ, request.modelDir, ...(hasGpu ? GPU_PATHS : [])],
       execute: [...EXECUTE, ...wanted.paths],
-      write: [tmp],
+      write: cage.hasOwnShm ? [tmp, '/dev/shm'] : [tmp],
       device: [...DEVICES, ...devices],
     },
     filter: asJson(compileFilter(filter, cage.architecture)),

@@ -1,5 +1,5 @@
 // How a server that is root becomes nobody before a worker starts: private mounts, cgroup, then another uid for good.
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { Fault } from '../../kernel/index.ts';
 import { planReach, quote, reachScript } from './reach.ts';
 
@@ -10,7 +10,7 @@ export interface RootChain {
   /** Everything the worker must be able to open. */
   readonly paths: readonly string[];
   readonly cgroupEntrances: readonly string[];
-  /** A private folder to cover with a tmpfs of this size, where mounts can be made. */
+  /** A private folder to cover, like /dev/shm, with a tmpfs of this size, where mounts can be made. */
   readonly tmp?: { readonly path: string; readonly bytes: number };
 }
 
@@ -48,14 +48,16 @@ function mountScript(options: RootChain, uid: number): string[] {
     const remedy = `make ${blocked} passable (chmod o+x), move what is in it, or start the server as an ordinary user`;
     throw new Fault('worker_start_failed', `The worker's uid ${uid} cannot reach ${plan.behind[0]}: ${remedy}.`);
   }
-  const tmp =
+  const own = `size=${options.tmp?.bytes},nr_inodes=${MAX_TMP_FILES},mode=700,uid=${uid},gid=${uid}`;
+  const folders =
     options.tmp === undefined || !options.canUnshare
       ? []
-      : [
-          `mount -t tmpfs -o size=${options.tmp.bytes},nr_inodes=${MAX_TMP_FILES},mode=700,uid=${uid},gid=${uid} davy ${quote(options.tmp.path)}`,
-        ];
+      : [options.tmp.path, ...SHARED_MEMORY.filter((path) => existsSync(path))];
+  const tmp = folders.map((path) => `mount -t tmpfs -o ${own} davy ${quote(path)}`);
   return [...reachScript(plan, (path) => statSync(path).isDirectory()), ...tmp];
 }
+
+const SHARED_MEMORY = ['/dev/shm'];
 
 /** Enough for any library's caches; each costs the kernel about a kilobyte. */
 const MAX_TMP_FILES = 65_536;
