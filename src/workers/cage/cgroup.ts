@@ -160,7 +160,7 @@ function ownFolder(mount: CgroupMount, path: string): string {
 
 async function removeGroup(folder: string): Promise<void> {
   for (let attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
-    for (const line of readText(join(folder, 'cgroup.procs')).split('\n')) if (line !== '') endProcess(Number(line));
+    for (const line of readText(join(folder, 'cgroup.procs')).split('\n')) endProcess(Number(line));
     try {
       rmdirSync(folder);
       return;
@@ -171,17 +171,16 @@ async function removeGroup(folder: string): Promise<void> {
   }
 }
 
+/** A worker outlives a server that was killed only at level `process`, and only until the next one starts. */
 function removeStale(parent: string, name: string): void {
   const pid = new RegExp(`^${PREFIX}-(\\d+)-\\w+$`).exec(name)?.[1];
   if (pid === undefined || existsSync(`/proc/${pid}`)) return;
-  try {
-    rmdirSync(join(parent, name));
-  } catch {
-    // Somebody is still in there: not ours to end.
-  }
+  removeGroup(join(parent, name)).catch(() => {});
 }
 
+/** A process of another pid namespace is listed as 0, and 0 would mean our own group. */
 function endProcess(pid: number): void {
+  if (pid <= 1) return;
   try {
     process.kill(pid, 'SIGKILL');
   } catch {

@@ -1,10 +1,12 @@
 // Nothing gets out: a hostile handler tries every attack at every level, as root's worker and as an ordinary user's.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { defaultLimits, type IsolationLevel } from '../../../src/policy/index.ts';
 import { createCage } from '../../../src/workers/index.ts';
@@ -74,6 +76,24 @@ describe('what a worker leaves behind', { skip: whyNot }, () => {
       await worker.end();
       assert.deepEqual(together.filter(isAlive), []);
     });
+
+    test(
+      `at ${level}: nothing, when the server is killed before it can say goodbye`,
+      { timeout: TIMEOUT_MS },
+      async () => {
+        writeHostileModel(model);
+        const server = spawn(process.execPath, [join(import.meta.dirname, 'run-idle.ts'), level, model], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const [line] = (await once(server.stdout, 'data')) as [Buffer];
+        const worker = members(Number(String(line).trim()));
+        assert.ok(worker.length > 0 && worker.every(isAlive));
+        server.kill('SIGKILL');
+        await once(server, 'exit');
+        for (let waited = 0; worker.some(isAlive) && waited < 5000; waited += 50) await delay(50);
+        assert.deepEqual(worker.filter(isAlive), []);
+      },
+    );
 
     test(
       `at ${level}: a link in its temporary folder is not followed when that is removed`,

@@ -1,0 +1,20 @@
+// Starts one worker that would stay for ever, prints the ids of its processes, and waits to be killed: `node run-idle.ts LEVEL DIR`.
+import type { Duplex } from 'node:stream';
+import { defaultLimits, type IsolationLevel } from '../../../src/policy/index.ts';
+import { createCage, spawnCaged } from '../../../src/workers/index.ts';
+
+const [level, modelDir] = process.argv.slice(2) as [IsolationLevel, string];
+const cage = await createCage({ level });
+const command = await cage.wrap({
+  file: '/usr/bin/python3',
+  args: ['-c', 'import os, time\nos.write(3, b"x")\ntime.sleep(60)'],
+  env: {},
+  runtime: 'python',
+  modelDir,
+  readOnlyPaths: [],
+  threads: 1,
+  limits: defaultLimits({ memoryBytes: 2 ** 31, artifactBytes: 0, threads: 1 }),
+  gpuId: null,
+});
+const child = spawnCaged(command);
+(child.stdio[3] as Duplex).once('data', () => process.stdout.write(`${child.pid}\n`));
