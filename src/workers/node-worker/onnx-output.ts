@@ -56,19 +56,22 @@ function answerOf(outputs: readonly TensorValue[], context: AnswerContext): unkn
 function classify(scores: Float32Array, labels: AnswerContext['labels'], { softmax, topK }: OnnxSettings): unknown {
   const probabilities = softmax ? toProbabilities(scores) : scores;
   const order = Array.from(probabilities.keys()).toSorted((a, b) => probabilities[b]! - probabilities[a]!);
-  // A Map would lose its order nowhere, but labels that are whole numbers would be sorted by JSON objects: so text is built here.
+  // Text is built here because an object would put labels that are whole numbers in front.
   const members = order
     .slice(0, topK)
     .map((index) => `${JSON.stringify(labels?.[index] ?? String(index))}: ${JSON.stringify(probabilities[index])}`);
   return new JsonText(`{\n  ${members.join(',\n  ')}\n}`);
 }
 
-/** In double precision, so that the sum is one to within 1e-15. */
+/** In double precision, so that the sum is one to within 1e-15. Plain loops: this runs for every answer. */
 function toProbabilities(scores: Float32Array): Float64Array {
-  const highest = scores.reduce((most, score) => Math.max(most, score), Number.NEGATIVE_INFINITY);
-  const powers = Float64Array.from(scores, (score) => Math.exp(score - highest));
-  const total = powers.reduce((sum, power) => sum + power, 0);
-  return powers.map((power) => power / total);
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let at = 0; at < scores.length; at++) highest = Math.max(highest, scores[at]!);
+  const powers = new Float64Array(scores.length);
+  let total = 0;
+  for (let at = 0; at < scores.length; at++) total += powers[at] = Math.exp(scores[at]! - highest);
+  for (let at = 0; at < scores.length; at++) powers[at]! /= total;
+  return powers;
 }
 
 function openInference(outputs: readonly TensorValue[], id: string | undefined, context: AnswerContext): unknown {
