@@ -13,7 +13,6 @@ import type { LaneSpec, LaneStats } from './shard-protocol.ts';
 
 /** A job whose worker dies this often, without the job being to blame for certain, is not tried again. */
 const MAX_DEATHS = 2;
-const PLAIN_DEPTH = 2;
 
 export class Lane {
   readonly spec: LaneSpec;
@@ -50,8 +49,8 @@ export class Lane {
 
   /** Adds a seat for a worker that is being started; its events arrive through the returned object. */
   addSeat(workerId: string, onChange: (change: SeatChange) => void): { seat: Seat; events: WorkerEvents } {
-    const depth = this.spec.isAsync ? this.spec.maxQueuedJobs : PLAIN_DEPTH;
-    const seat = new Seat(workerId, this.#clock, this.spec.responseTimeoutMs, depth);
+    const asyncDepth = this.spec.isAsync ? this.spec.maxQueuedJobs : undefined;
+    const seat = new Seat(workerId, this.#clock, this.spec.responseTimeoutMs, asyncDepth);
     this.#seats.set(workerId, seat);
     return { seat, events: this.#eventsOf(seat, onChange) };
   }

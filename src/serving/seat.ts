@@ -13,6 +13,11 @@ export interface Batch {
 
 /** A second batch waits in the worker's socket only where the first is so short that the gap would show. */
 const SHORT_BATCH_MS = 20;
+/** Of very short batches more than two may wait, up to about this much work: fewer wake-ups, no noticeable queue. */
+const PREFETCH_MS = 1;
+const MAX_PREFETCH = 32;
+/** More than two only while what is in hand is small: the worker's socket should never be what a large body waits for. */
+const PREFETCH_BYTES = 128 * 1024;
 /** Weight of the newest batch in the running mean of service times. */
 const SERVICE_TIME_WEIGHT = 0.2;
 
@@ -20,7 +25,8 @@ export class Seat {
   readonly workerId: string;
   readonly #clock: Clock;
   readonly #responseTimeoutMs: number;
-  readonly #maxDepth: number;
+  readonly #asyncDepth: number | undefined;
+  #bytesInHand = 0;
   readonly #batches: Batch[] = [];
   /** Continuous batching: jobs that stay with this worker between steps. */
   running: Job[] = [];
@@ -33,12 +39,12 @@ export class Seat {
   #watch: Timer | undefined;
   #whenEmpty: (() => void) | undefined;
 
-  /** `maxDepth`: batches that may be in hand at once: 2, or more when the worker answers asynchronously. */
-  constructor(workerId: string, clock: Clock, responseTimeoutMs: number, maxDepth: number) {
+  /** `asyncDepth`: batches that an asynchronous worker may hold; undefined for one that answers in order. */
+  constructor(workerId: string, clock: Clock, responseTimeoutMs: number, asyncDepth?: number) {
     this.workerId = workerId;
     this.#clock = clock;
     this.#responseTimeoutMs = responseTimeoutMs;
-    this.#maxDepth = maxDepth;
+    this.#asyncDepth = asyncDepth;
   }
 
   occupy(worker: WorkerHandle): void {
@@ -59,14 +65,21 @@ export class Seat {
 
   /** May take a batch behind the one it is serving. */
   get canTakeAnother(): boolean {
-    if (!this.isReady || this.isLeaving || this.#batches.length >= this.#maxDepth) return false;
-    return this.#maxDepth > 2 || this.#serviceMs < SHORT_BATCH_MS;
+    return this.isReady && !this.isLeaving && this.#batches.length < this.#depth;
+  }
+
+  get #depth(): number {
+    if (this.#asyncDepth !== undefined) return this.#asyncDepth;
+    if (this.#serviceMs >= SHORT_BATCH_MS) return 1;
+    if (this.#bytesInHand > PREFETCH_BYTES) return 2;
+    return Math.min(MAX_PREFETCH, Math.max(2, Math.floor(PREFETCH_MS / this.#serviceMs)));
   }
 
   send(batch: Batch): void {
     const worker = this.#worker;
     if (worker === undefined) throw new Error('a seat without a worker was given a batch');
     if (this.#batches.push(batch) === 1) this.#frontSinceMs = batch.sentAtMs;
+    for (const job of batch.jobs) this.#bytesInHand += job.bytes;
     this.#startWatch();
     worker.run(batch.id, batch.operation, batch.jobs.map(toItem));
   }
@@ -93,6 +106,7 @@ export class Seat {
       this.#frontSinceMs = now;
     }
     this.#batches.splice(at, 1);
+    for (const job of batch.jobs) this.#bytesInHand -= job.bytes;
     if (this.#batches.length === 0) this.#whenEmpty?.();
   }
 
@@ -103,6 +117,7 @@ export class Seat {
     this.isReady = false;
     this.#worker = undefined;
     this.#serviceMs = Number.POSITIVE_INFINITY;
+    this.#bytesInHand = 0;
     this.running = [];
     const batches = this.#batches.splice(0);
     this.#whenEmpty?.();
@@ -123,7 +138,7 @@ export class Seat {
 
   /** One timer for the seat, re-armed only when it fires: nothing is scheduled or cancelled per request. */
   #startWatch(): void {
-    if (this.#watch !== undefined || this.#maxDepth > 2) return;
+    if (this.#watch !== undefined || this.#asyncDepth !== undefined) return;
     const waited = this.#clock.now() - this.#frontSinceMs;
     this.#watch = this.#clock.after(Math.max(1, this.#responseTimeoutMs - waited), () => {
       this.#watch = undefined;

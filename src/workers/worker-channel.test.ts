@@ -3,7 +3,6 @@ import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { Fault } from '../kernel/index.ts';
 import type { DeathCause, WorkerEvents, WorkerSpec } from '../serving/index.ts';
-import { writeFrame } from './frame-writer.ts';
 import { WorkerChannel } from './worker-channel.ts';
 
 /** A channel whose other end is the test: `say` is what the worker sends, `heard` what reached the lane. */
@@ -30,15 +29,11 @@ function setUp() {
     condemn: (cause) => condemned.push(cause),
   });
   const say = (header: object, body = ''): void => {
-    const out = new Duplex({
-      read() {},
-      write(chunk: Buffer, _encoding, done) {
-        socket.emit('data', chunk);
-        done();
-      },
-    });
-    const bytes = Buffer.from(body);
-    writeFrame(out, header, [bytes], bytes.length);
+    const text = JSON.stringify(header);
+    const prefix = Buffer.alloc(8);
+    prefix.writeUInt32BE(Buffer.byteLength(text), 0);
+    prefix.writeUInt32BE(Buffer.byteLength(body), 4);
+    socket.emit('data', Buffer.concat([prefix, Buffer.from(text + body)]));
   };
   const run = (batch: number, items = 1): void =>
     channel.run(

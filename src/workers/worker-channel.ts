@@ -2,7 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { BatchItem, DeathCause, Operation, WorkerEvents, WorkerSpec } from '../serving/index.ts';
 import { FrameReader, OVERSIZE } from './frame-reader.ts';
-import { writeFrame } from './frame-writer.ts';
+import { FrameWriter } from './frame-writer.ts';
 import { announcedSize, parseReply, parseResult, ProtocolOffence, workerFault } from './worker-results.ts';
 
 export interface ChannelOptions {
@@ -18,7 +18,7 @@ const MAX_METRIC_SAMPLES = 10_000;
 const RESULT_FRAMES = new Set(['item', 'done']);
 
 export class WorkerChannel {
-  readonly #socket: Duplex;
+  readonly #writer: FrameWriter;
   readonly #options: ChannelOptions;
   /** Items of each batch in hand, by batch id. */
   readonly #inHand = new Map<number, number>();
@@ -28,7 +28,7 @@ export class WorkerChannel {
   #isCondemned = false;
 
   constructor(socket: Duplex, options: ChannelOptions) {
-    this.#socket = socket;
+    this.#writer = new FrameWriter(socket);
     this.#options = options;
     const reader = new FrameReader({
       onFrame: (header, body, bytes) => this.#guard(() => this.#receive(header, body, bytes)),
@@ -48,7 +48,7 @@ export class WorkerChannel {
   }
 
   load(model: Readonly<Record<string, unknown>>): void {
-    writeFrame(this.#socket, { t: 'load', model });
+    this.#writer.write({ t: 'load', model });
   }
 
   run(batchId: number, operation: Operation, items: readonly BatchItem[]): void {
@@ -64,15 +64,15 @@ export class WorkerChannel {
     });
     this.#inHand.set(batchId, items.length);
     this.#itemsInHand += items.length;
-    writeFrame(this.#socket, { t: 'run', b: batchId, op: operation, r: requests }, chunks, bytes);
+    this.#writer.write({ t: 'run', b: batchId, op: operation, r: requests }, chunks, bytes);
   }
 
   cancel(batchId: number, indices: readonly number[]): void {
-    if (this.#inHand.has(batchId)) writeFrame(this.#socket, { t: 'cancel', b: batchId, i: indices });
+    if (this.#inHand.has(batchId)) this.#writer.write({ t: 'cancel', b: batchId, i: indices });
   }
 
   stop(): void {
-    writeFrame(this.#socket, { t: 'stop' });
+    this.#writer.write({ t: 'stop' });
   }
 
   #receive(header: Readonly<Record<string, unknown>>, body: readonly Uint8Array[], bytes: number): void {
