@@ -1,22 +1,19 @@
 // Builds the cage of a server: looks at the machine, refuses what it cannot promise, wraps one worker at a time.
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Fault } from '../../kernel/index.ts';
 import { ARCHITECTURES, type Architecture } from '../../policy/index.ts';
 import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
+import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
-import { exitCause } from './exit-cause.ts';
+import { Holdings } from './holdings.ts';
 import { canUnshareMounts, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
 import { findProgram, programPrefixes } from './interpreter.ts';
 import { narrowPrefix } from './python-home.ts';
-import { closeAll, openBytes } from './memory-file.ts';
-import { watchTree, type Excess, type TreeBounds } from './tree-watch.ts';
+import type { TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
 import { cageScript } from './places.ts';
 import { wrapProcess, type ProcessCage } from './process-level.ts';
 import { chain } from './root-chain.ts';
-import { wrapStrict, type StrictCage, type Wrapped } from './strict.ts';
+import { wrapStrict, type StrictCage } from './strict.ts';
 import { outermost, WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
 import { WorkerUids } from './worker-uids.ts';
 
@@ -163,101 +160,4 @@ class HostCage implements Cage {
 /** The Python that confines a worker, and what it runs: outside /usr it needs its libraries too. */
 function stagePaths(python: string): string[] {
   return [python, cageScript(), ...outermost(programPrefixes(python).flatMap(narrowPrefix))];
-}
-
-/** What a worker holds of the machine while it lives, given back in reverse order. */
-class Holdings {
-  readonly #undo: (() => void | Promise<void>)[] = [];
-
-  onGiveBack(undo: () => void | Promise<void>): void {
-    this.#undo.push(undo);
-  }
-
-  uid(pool: WorkerUids): number {
-    const uid = pool.take();
-    this.#undo.push(() => pool.give(uid));
-    return uid;
-  }
-
-  /** A private folder; removing it follows no links that the worker left there. */
-  folder(owner: number | undefined): string {
-    const path = mkdtempSync(join(tmpdir(), 'davy-worker-'));
-    this.#undo.push(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
-    if (owner !== undefined) chownSync(path, owner, owner);
-    return path;
-  }
-
-  fds(contents: readonly (string | Uint8Array)[]): readonly number[] {
-    return contents.map((content) => {
-      const fd = openBytes(content);
-      this.#undo.push(() => closeAll([fd]));
-      return fd;
-    });
-  }
-
-  async giveBack(): Promise<void> {
-    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
-  }
-}
-
-interface Parts {
-  readonly file: string;
-  readonly args: readonly string[];
-  readonly wrapped: Wrapped;
-  readonly held: Holdings;
-  /** What the kernel does not bound by itself. */
-  readonly bounds: TreeBounds;
-  /** null without a memory cgroup. */
-  readonly oomKills: (() => number) | null;
-}
-
-function assemble({ file, args, wrapped, held, bounds, oomKills }: Parts): CagedCommand {
-  let excess: Excess | null = null;
-  return {
-    file,
-    args,
-    env: wrapped.env,
-    cwd: '/',
-    extraFds: held.fds(wrapped.contents),
-    modelDir: wrapped.modelDir,
-    gpuId: wrapped.gpuId,
-    innerCage: wrapped.innerCage,
-    attach: (pid) => {
-      held.onGiveBack(() => endGroup(pid));
-      if (Object.values(bounds).every((bound) => bound === null)) return;
-      const stop = watchTree(pid, bounds, (found) => {
-        excess = found;
-        endGroup(pid);
-      });
-      held.onGiveBack(stop);
-    },
-    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: oomKills?.() ?? 0, excess }),
-    dispose: () => held.giveBack(),
-  };
-}
-
-function uncaged(request: WrapRequest): CagedCommand {
-  const held = new Holdings();
-  return {
-    file: request.file,
-    args: request.args,
-    env: { PATH: process.env['PATH'] ?? '', ...request.env },
-    cwd: request.modelDir,
-    extraFds: [],
-    modelDir: request.modelDir,
-    gpuId: request.gpuId,
-    innerCage: null,
-    attach: (pid) => held.onGiveBack(() => endGroup(pid)),
-    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: 0, excess: null }),
-    dispose: () => held.giveBack(),
-  };
-}
-
-/** The worker leads its process group; in a cage nobody can leave it, or leaving it does not help. */
-function endGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // Nobody is left.
-  }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -60,6 +60,7 @@ describe('a hostile handler', { skip: whyNot }, () => {
 
 describe('what a worker leaves behind', { skip: whyNot }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'davy-left-'));
+  chmodSync(folder, 0o755);
   const model = join(folder, 'model');
   after(() => rmSync(folder, { recursive: true, force: true }));
   const limits = defaultLimits({ memoryBytes: 2 ** 31, artifactBytes: 0, threads: 1 });
@@ -84,6 +85,8 @@ describe('what a worker leaves behind', { skip: whyNot }, () => {
         writeHostileModel(model);
         const server = spawn(process.execPath, [join(import.meta.dirname, 'run-idle.ts'), level, model], {
           stdio: ['ignore', 'pipe', 'inherit'],
+          // What it cannot remove any more goes with this test's folder.
+          env: { PATH: process.env['PATH'] ?? '', TMPDIR: folder },
         });
         const [line] = (await once(server.stdout, 'data')) as [Buffer];
         const worker = members(Number(String(line).trim()));

@@ -1,0 +1,68 @@
+// What the launcher gets: a command to spawn, a watch over what it spawned, and the cause of its death.
+import type { CagedCommand, WrapRequest } from './contract.ts';
+import { exitCause } from './exit-cause.ts';
+import { Holdings } from './holdings.ts';
+import type { Wrapped } from './strict.ts';
+import { watchTree, type Excess, type TreeBounds } from './tree-watch.ts';
+
+export interface Parts {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly wrapped: Wrapped;
+  readonly held: Holdings;
+  /** What the kernel does not bound by itself. */
+  readonly bounds: TreeBounds;
+  /** null without a memory cgroup. */
+  readonly oomKills: (() => number) | null;
+}
+
+export function assemble({ file, args, wrapped, held, bounds, oomKills }: Parts): CagedCommand {
+  let excess: Excess | null = null;
+  return {
+    file,
+    args,
+    env: wrapped.env,
+    cwd: '/',
+    extraFds: held.fds(wrapped.contents),
+    modelDir: wrapped.modelDir,
+    gpuId: wrapped.gpuId,
+    innerCage: wrapped.innerCage,
+    attach: (pid) => {
+      held.onGiveBack(() => endGroup(pid));
+      if (Object.values(bounds).every((bound) => bound === null)) return;
+      const stop = watchTree(pid, bounds, (found) => {
+        excess = found;
+        endGroup(pid);
+      });
+      held.onGiveBack(stop);
+    },
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: oomKills?.() ?? 0, excess }),
+    dispose: () => held.giveBack(),
+  };
+}
+
+export function uncaged(request: WrapRequest): CagedCommand {
+  const held = new Holdings();
+  return {
+    file: request.file,
+    args: request.args,
+    env: { PATH: process.env['PATH'] ?? '', ...request.env },
+    cwd: request.modelDir,
+    extraFds: [],
+    modelDir: request.modelDir,
+    gpuId: request.gpuId,
+    innerCage: null,
+    attach: (pid) => held.onGiveBack(() => endGroup(pid)),
+    exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: 0, excess: null }),
+    dispose: () => held.giveBack(),
+  };
+}
+
+/** The worker leads its process group; in a cage nobody can leave it, or leaving it does not help. */
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody is left.
+  }
+}
