@@ -100,14 +100,22 @@ function tlsOf({ settings, announcements }: ListenerDeps, address: string): Prom
   return loadTls({ source, clock: systemClock, announcements });
 }
 
-function httpOptions({ http, auth, openInferenceProtocol, workers, metrics }: Settings): HttpOptions {
+function httpOptions({
+  http,
+  auth,
+  openInferenceProtocol,
+  workers,
+  metrics,
+  inference,
+  isCombined,
+}: Settings): HttpOptions {
   return {
     ...DEFAULT_HTTP_OPTIONS,
     serverVersion: SERVER_VERSION,
     maxRequestBytes: http.maxRequestBytes,
     authFailureStatus: auth.failureStatus,
     doesPingRequireToken: auth.pingRequiresToken,
-    doMetricsRequireToken: !isPrivate(metrics.address),
+    doMetricsRequireToken: !isPrivate(metrics.address) || (isCombined && !isPrivate(inference.address)),
     isModelApiEnabled: auth.isModelApiEnabled,
     isOpenInferenceProtocolEnabled: openInferenceProtocol.isEnabled,
     corsAllowedOrigin: http.cors.origin,

@@ -26,6 +26,9 @@ export interface WorkerProcessOptions {
   readonly operatorEnv: Readonly<Record<string, string>>;
 }
 
+/** Reading what a dead process left in a socket takes no time, unless a stray descendant still holds the other end. */
+const LAST_WORDS_MS = 250;
+
 export class WorkerProcess implements WorkerHandle {
   readonly #spec: WorkerSpec;
   readonly #events: WorkerEvents;
@@ -94,8 +97,8 @@ export class WorkerProcess implements WorkerHandle {
     }
     const child = spawnCaged(caged);
     this.#child = child;
-    child.once('error', (error) => this.#over(caged, { kind: 'spawn_failed', message: error.message }));
-    child.once('exit', (code, signal) => this.#over(caged, caged.exitCause(code, signal)));
+    child.once('error', (error) => void this.#over(caged, { kind: 'spawn_failed', message: error.message }));
+    child.once('exit', (code, signal) => void this.#over(caged, caged.exitCause(code, signal)));
     if (child.pid === undefined) return;
     this.#converse(child, caged);
   }
@@ -131,23 +134,30 @@ export class WorkerProcess implements WorkerHandle {
     this.#channel.load({ ...spec.load, dir: caged.modelDir, cage: caged.innerCage });
   }
 
-  /** The leader of the group is gone; whatever it left behind goes with it. */
-  #over(caged: CagedCommand, observed: DeathCause): void {
-    if (this.#isGone) return;
+  /** The leader of the group is gone; whatever it left behind goes with it, and what it had answered is still read. */
+  async #over(caged: CagedCommand, observed: DeathCause): Promise<void> {
     const sentence = this.#sentence;
-    this.#killGroup();
     const cause = sentence === undefined || observed.kind === 'out_of_memory' ? observed : sentence;
-    caged.dispose().then(
-      () => this.#end(cause),
-      (error: unknown) => {
-        this.#options.announce.notice.publish({
-          level: 'error',
-          message: 'A worker left something behind.',
-          cause: error,
-        });
-        this.#end(cause);
-      },
-    );
+    this.#killGroup();
+    try {
+      await this.#lastWords();
+      await caged.dispose();
+    } catch (error) {
+      const message = 'A worker left something behind.';
+      this.#options.announce.notice.publish({ level: 'error', message, cause: error });
+    }
+    this.#end(cause);
+  }
+
+  /** Answers that were written before the death may still be on their way through the socket. */
+  async #lastWords(): Promise<void> {
+    const socket = this.#child?.stdio[3] as Duplex | undefined;
+    if (socket === undefined || socket.closed || socket.readableEnded) return;
+    const read = Promise.withResolvers<void>();
+    socket.once('end', read.resolve).once('close', read.resolve);
+    const limit = this.#options.clock.after(LAST_WORDS_MS, read.resolve);
+    await read.promise;
+    limit.cancel();
   }
 
   #end(cause: DeathCause): void {
