@@ -46,7 +46,8 @@ function inputJson({ name, shape, datatype, contents }: ModelInferRequest_InferI
 }
 
 function dataJson(datatype: string, contents: InferTensorContents | undefined): string {
-  const values = contents?.[CONTENTS[knownType(datatype)]] ?? [];
+  const member = CONTENTS[knownType(datatype)];
+  const values = contents?.[member] ?? [];
   return Array.from(values as Iterable<boolean | number | bigint | Uint8Array>, elementJson).join(',');
 }
 

@@ -26,7 +26,11 @@ export class GrpcClient implements Disposable {
 
   constructor(port: number, secure: ChannelCredentials = credentials.createInsecure()) {
     // A pool of its own: channels of other tests must not be shared.
-    this.#client = new Client(`127.0.0.1:${port}`, secure, { 'grpc.use_local_subchannel_pool': 1 });
+    this.#client = new Client(`127.0.0.1:${port}`, secure, {
+      'grpc.use_local_subchannel_pool': 1,
+      // TLS takes no IP address as a server's name.
+      'grpc.ssl_target_name_override': 'localhost',
+    });
   }
 
   unary<Input extends DescMessage, Output extends DescMessage>(

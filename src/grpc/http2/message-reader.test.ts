@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { MessageReader } from './message-reader.ts';
+
+const none = (): void => assert.fail('a message came out');
+
+function framed(message: Uint8Array, flags = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flags;
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+test('messages come out whole however their bytes are cut', () => {
+  const messages = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 6 });
+  fc.assert(
+    fc.property(messages, fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 }), (sent, cuts) => {
+      const bytes = Buffer.concat(sent.map((message) => framed(message)));
+      const reader = new MessageReader(100);
+      const received: Uint8Array[] = [];
+      for (let at = 0, turn = 0; at < bytes.length; turn++) {
+        const size = cuts[turn % cuts.length] ?? 1;
+        assert.equal(
+          reader.read(bytes.subarray(at, at + size), (message) => received.push(message)),
+          undefined,
+        );
+        at += size;
+      }
+      assert.deepEqual(
+        received.map((message) => [...message]),
+        sent.map((message) => [...message]),
+      );
+      assert.equal(reader.isInsideMessage, false);
+    }),
+  );
+});
+
+test('a message over the limit is a problem before a byte of it is kept', () => {
+  const reader = new MessageReader(10);
+  assert.deepEqual(reader.read(framed(new Uint8Array(11)).subarray(0, 5), none), {
+    kind: 'too_large',
+    bytes: 11,
+  });
+});
+
+test('a compressed message is a problem', () => {
+  assert.deepEqual(new MessageReader(10).read(framed(new Uint8Array(1), 1), none), { kind: 'compressed' });
+});
+
+test('half a message is known to be half', () => {
+  const reader = new MessageReader(10);
+  reader.read(framed(new Uint8Array(4)).subarray(0, 7), none);
+  assert.equal(reader.isInsideMessage, true);
+});

@@ -1,0 +1,217 @@
+// Hostile gRPC clients: broken frames, floods and vanishing peers cost the caller's own call and nothing else.
+import assert from 'node:assert/strict';
+import { connect as connectHttp2, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
+import { connect } from 'node:net';
+import { after, before, suite, test } from 'node:test';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
+import { GrpcClient } from '../support/grpc-client.ts';
+import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
+
+const { predictions, streamPredictions, streamPredictions2 } = InferenceAPIsService.method;
+const PATH = '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions';
+
+function framed(message: Uint8Array, flags = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flags;
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+const good = framed(toBinary(PredictionsRequestSchema, create(PredictionsRequestSchema, { modelName: 'm' })));
+
+interface Ending {
+  readonly httpStatus: number | undefined;
+  readonly grpcStatus: string | undefined;
+  readonly message: string | undefined;
+}
+
+/** Sends raw bytes as one call and waits for its end. */
+function callRaw(
+  session: ClientHttp2Session,
+  body: Uint8Array,
+  headers: OutgoingHttpHeaders = {},
+  isEnding = true,
+): Promise<Ending> {
+  return new Promise((resolve) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': PATH,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      authorization: 'Bearer infer',
+      ...headers,
+    });
+    const seen: Record<string, unknown> = {};
+    stream.on('response', (head) => Object.assign(seen, head));
+    stream.on('trailers', (trailers) => Object.assign(seen, trailers));
+    stream.on('error', () => undefined);
+    stream.on('close', () =>
+      resolve({
+        httpStatus: seen[':status'] as number | undefined,
+        grpcStatus: seen['grpc-status'] as string | undefined,
+        message: seen['grpc-message'] as string | undefined,
+      }),
+    );
+    stream.resume();
+    stream.write(body);
+    if (isEnding) stream.end();
+  });
+}
+
+suite('hostile gRPC clients', () => {
+  let stage: Stage;
+  let session: ClientHttp2Session;
+  before(async () => {
+    stage = await openStage((request, outlet) => {
+      if (request.model !== 'slow') outlet.send(replyOf(...request.parts.flatMap((part) => part.chunks)), true);
+    });
+    session = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`, { maxSessionMemory: 100 });
+  });
+  after(async () => {
+    session.destroy();
+    await stage.close(0);
+  });
+
+  const stillServes = async (): Promise<void> => assert.equal((await callRaw(session, good)).grpcStatus, '0');
+
+  test('bytes that are no message, half a message, no message and two messages end with INTERNAL', async () => {
+    for (const body of [
+      framed(Buffer.from([0xff, 0xff])),
+      good.subarray(0, 7),
+      Buffer.alloc(0),
+      Buffer.concat([good, good]),
+    ]) {
+      const { grpcStatus } = await callRaw(session, body);
+      // Of two messages the first may have been answered before the second came.
+      assert.ok(
+        grpcStatus === '13' || (body.length === 2 * good.length && grpcStatus === '0'),
+        `${body.toString('hex')}: ${grpcStatus}`,
+      );
+    }
+    await stillServes();
+  });
+
+  test('a compressed message is not unpacked', async () => {
+    assert.equal((await callRaw(session, framed(Buffer.alloc(10), 1))).grpcStatus, '12');
+  });
+
+  test('a length of four gigabytes is refused by its announcement', async () => {
+    const { grpcStatus } = await callRaw(session, Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), {}, false);
+    assert.equal(grpcStatus, '8');
+  });
+
+  test('what is not gRPC is not answered as gRPC', async () => {
+    assert.equal((await callRaw(session, good, { 'content-type': 'application/json' })).httpStatus, 415);
+    assert.equal((await callRaw(session, good, { 'content-type': 'application/grpcevil' })).httpStatus, 415);
+    assert.equal((await callRaw(session, good, { ':method': 'PUT' })).httpStatus, 415);
+  });
+
+  test('a malformed deadline and a deadline of the past end the call', async () => {
+    assert.equal((await callRaw(session, good, { 'grpc-timeout': '1 day' })).grpcStatus, '13');
+    const slow = framed(toBinary(PredictionsRequestSchema, create(PredictionsRequestSchema, { modelName: 'slow' })));
+    assert.equal((await callRaw(session, slow, { 'grpc-timeout': '0n' })).grpcStatus, '4');
+  });
+
+  test('a refused caller cannot make the server read on', async () => {
+    const { grpcStatus } = await callRaw(session, Buffer.alloc(20 * 1024 * 1024), { authorization: 'Bearer x' }, false);
+    assert.equal(grpcStatus, '7');
+    assert.ok((session.state.outboundQueueSize ?? 0) < 1024);
+  });
+
+  test('line breaks in a path or a key reach neither the status nor the log as such', async () => {
+    const { message } = await callRaw(session, good, { ':path': '/a%0ab/c' });
+    assert.equal(message, 'Method not found: a%250ab/c');
+  });
+
+  test('clients that vanish leave no work behind', async () => {
+    const clients = Array.from({ length: 20 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
+    const slow = framed(toBinary(PredictionsRequestSchema, create(PredictionsRequestSchema, { modelName: 'slow' })));
+    const before = stage.requests.length;
+    const endings = clients.map((client) => callRaw(client, slow));
+    await eventually(() => stage.requests.length === before + 20);
+    for (const client of clients) client.destroy();
+    await Promise.all(endings);
+    const ids = stage.requests.slice(before).map((request) => request.requestId);
+    await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
+  });
+
+  test('a sequence stream that does not read its answers in time is asked to wait, and cancelled as a whole', async () => {
+    using client = new GrpcClient(stage.inferencePort);
+    const call = client.bidirectional(streamPredictions2, { key: 'infer' });
+    call.on('error', () => undefined);
+    const before = stage.requests.length;
+    for (let at = 0; at < 300; at++)
+      call.write(create(PredictionsRequestSchema, { modelName: 'slow', sequenceId: 's' }));
+    await eventually(() => stage.requests.length - before >= 64);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const taken = stage.requests.length - before;
+    // Messages of a chunk that was already read are taken; the rest of the stream waits.
+    assert.ok(taken < 300, String(taken));
+    call.cancel();
+    const ids = stage.requests.slice(before).map((request) => request.requestId);
+    await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
+  });
+
+  test('HTTP/1.1 and noise on the port are closed', async () => {
+    for (const text of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', '\u0016\u0003\u0001\u0000noise']) {
+      const socket = connect(stage.inferencePort, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(text);
+      socket.resume();
+      await new Promise((resolve) => socket.once('close', resolve));
+    }
+    await stillServes();
+  });
+
+  test('a flood of resets ends its connection and no other', async () => {
+    const flooder = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+    flooder.on('error', () => undefined);
+    for (let at = 0; at < 5000 && !flooder.closed && !flooder.destroyed; at++) {
+      const stream = flooder.request({ ':method': 'POST', ':path': PATH, 'content-type': 'application/grpc' });
+      stream.on('error', () => undefined);
+      stream.close(constants.NGHTTP2_CANCEL);
+      if (at % 100 === 0) await new Promise(setImmediate);
+    }
+    flooder.destroy();
+    await stillServes();
+  });
+});
+
+test('a server that stops lets calls in flight end, and cuts those that do not', async () => {
+  const held: (() => void)[] = [];
+  const stage = await openStage((_request, outlet) => void held.push(() => outlet.send(replyOf('late'), true)));
+  using client = new GrpcClient(stage.inferencePort);
+  const request = create(PredictionsRequestSchema, { modelName: 'm' });
+  const first = client.unary(predictions, request, { key: 'infer' });
+  const second = client.serverStream(streamPredictions, request, { key: 'infer' });
+  const cut = new Promise<{ code?: number }>((resolve) => second.on('error', resolve));
+  second.resume();
+  await eventually(() => held.length === 2);
+  const closed = stage.close(300);
+  held[0]?.();
+  assert.equal(Buffer.from((await first).prediction).toString(), 'late');
+  await closed;
+  assert.ok((await cut).code !== 0);
+});
+
+test('a connection that is old enough is retired, and its client goes on with a new one', async () => {
+  const stage = await openStage((_request, outlet) => outlet.send(replyOf('x'), true), {
+    inferenceAddress: { host: '127.0.0.1', port: 0, maxConnectionAgeMs: 50, maxConnectionAgeGraceMs: 50 },
+  });
+  using client = new GrpcClient(stage.inferencePort);
+  const remotes = new Set<string>();
+  for (let at = 0; at < 10; at++) {
+    await client.unary(predictions, create(PredictionsRequestSchema, { modelName: 'm' }), { key: 'infer' });
+    remotes.add(stage.access.at(-1)?.remote ?? '');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(remotes.size > 1);
+  client[Symbol.dispose]();
+  await stage.close();
+});
+
+async function eventually(isTrue: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 400 && !isTrue(); attempt++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(isTrue());
+}
