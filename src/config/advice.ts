@@ -5,7 +5,7 @@ import { KEY_NAMES, KEYS, type Values } from './keys/index.ts';
 import type { Resolved } from './resolve.ts';
 
 export function adviseOperator(values: Values, resolved: Resolved): readonly string[] {
-  return [...dangers(values), ...absences(resolved)];
+  return [...dangers(values), ...outvotedModels(resolved), ...absences(resolved)];
 }
 
 function dangers(values: Values): readonly string[] {
@@ -19,6 +19,17 @@ function dangers(values: Values): readonly string[] {
     );
   }
   return lines;
+}
+
+/** Surface spec 7.7: with `model_snapshot` only the models it names are loaded. */
+function outvotedModels({ given }: Resolved): readonly string[] {
+  const asked = given.get('load_models');
+  const snapshot = given.get('model_snapshot');
+  if (asked === undefined || snapshot === undefined || asked.origin.source === snapshot.origin.source) return [];
+  return [
+    `${asked.origin.where} is ignored: the models of ${snapshot.origin.where} are loaded; ` +
+      'start with --no-config-snapshots to load others.',
+  ];
 }
 
 /** A host no operator would list. */

@@ -156,9 +156,10 @@ export function originOf(key: string, { given }: Resolved): Origin {
 }
 
 function effectiveValue(key: KeyName, resolved: Resolved): EffectiveValue {
-  const text = resolved.given.get(key)?.text ?? KEYS[key].defaultText;
-  const value = text !== undefined && KEYS[key].isSecret ? '[secret]' : text;
-  return { key, value, origin: originOf(key, resolved) };
+  const { defaultText, isSecurity, isSecret } = KEYS[key];
+  const text = resolved.given.get(key)?.text ?? defaultText;
+  const value = text !== undefined && isSecret ? '[secret]' : text;
+  return { key, value, origin: originOf(key, resolved), isSecurity, isSecret };
 }
 
 const place = (key: KeyName, resolved: Resolved): string =>

@@ -10,7 +10,7 @@ export const FEATURES = {
   cors: { status: 'ready', title: 'CORS headers' },
   isolation: { status: 'ready', title: 'the worker cage' },
   pythonDependencies: { status: 'later', title: 'per-model Python dependencies' },
-  snapshots: { status: 'later', title: 'writing snapshots' },
+  snapshots: { status: 'ready', title: 'snapshots' },
   workflows: { status: 'later', title: 'workflows' },
   metrics: { status: 'ready', title: 'metrics' },
   sequences: { status: 'ready', title: 'sequence batching' },

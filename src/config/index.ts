@@ -17,4 +17,13 @@ export type { ConfigFile, Environment, Flag, Sources } from './resolve.ts';
 export { type KeyName, isKeyName } from './keys/index.ts';
 export { parseProperties } from './properties.ts';
 export { type FileOwnership, type LookupInput, type LookupResult, lookUpConfig, requireTrustedFile } from './lookup.ts';
+export {
+  type SnapshotContent,
+  type SnapshotKind,
+  type SnapshotModel,
+  renderSnapshot,
+  SNAPSHOT_MARK,
+  snapshotName,
+  snapshotNames,
+} from './snapshot.ts';
 export { documentKeys } from './document.ts';

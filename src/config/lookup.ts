@@ -1,5 +1,6 @@
 // Which configuration files count (surface spec 7.2), and which files found by accident may be trusted at all.
 import { Fault } from '../kernel/index.ts';
+import { snapshotNames } from './snapshot.ts';
 
 export interface LookupInput {
   /** TS_CONFIG_FILE. */
@@ -28,13 +29,7 @@ export function lookUpConfig(input: LookupInput): LookupResult {
   };
 }
 
-/** Names start with their local time, `yyyyMMddHHmmssSSS`, so the last one in order is the newest. */
-export function newestSnapshot(names: readonly string[]): string | undefined {
-  return names
-    .filter((name) => /^\d{17}-(startup|snapshot|shutdown)\.cfg$/.test(name))
-    .toSorted()
-    .at(-1);
-}
+export const newestSnapshot = (names: readonly string[]): string | undefined => snapshotNames(names).at(-1);
 
 export interface FileOwnership {
   readonly uid: number;

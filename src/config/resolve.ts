@@ -45,6 +45,7 @@ export function resolveSources({ file, snapshot, flags, env }: Sources): Resolve
   const given = new Map<KeyName, GivenText>();
   const unknown = new Map<string, string>();
   const notices: string[] = [];
+  const outvoted = new Map<KeyName, string>();
 
   for (const [layer, isSnapshot] of [
     [file, false],
@@ -65,14 +66,19 @@ export function resolveSources({ file, snapshot, flags, env }: Sources): Resolve
         continue;
       }
       // Beside a snapshot the file keeps its say on security only (surface spec 7.2: otherwise it is not read).
-      if (!isSnapshot && snapshot !== undefined && !isSecurity) continue;
       const text = substituteEnvironment(entry.value, env);
+      if (!isSnapshot && snapshot !== undefined && !isSecurity) {
+        outvoted.set(entry.key, text);
+        continue;
+      }
       given.set(entry.key, { text, origin: { source: isSnapshot ? 'snapshot' : 'file', where } });
     }
     if (ignored.length > 0) {
       notices.push(`${layer.name} is a snapshot and cannot set ${ignored.join(', ')}; ${SNAPSHOT_REMEDY}`);
     }
   }
+
+  if (file !== undefined && snapshot !== undefined) notices.push(...outvotedBy(snapshot, file, outvoted, given));
 
   const fromFile = new Map(given);
   for (const [key, { flag, text }] of flags ?? []) given.set(key, { text, origin: { source: 'flag', where: flag } });
@@ -81,6 +87,21 @@ export function resolveSources({ file, snapshot, flags, env }: Sources): Resolve
 }
 
 const SNAPSHOT_REMEDY = 'give these in config.properties or as flags.';
+
+/** TorchServe says nothing here, and many a changed config.properties was never read. */
+function outvotedBy(
+  snapshot: ConfigFile,
+  file: ConfigFile,
+  outvoted: ReadonlyMap<KeyName, string>,
+  given: ReadonlyMap<KeyName, GivenText>,
+): readonly string[] {
+  const differing = [...outvoted].filter(([key, text]) => (given.get(key)?.text ?? KEYS[key].defaultText) !== text);
+  if (differing.length === 0) return [];
+  return [
+    `The snapshot ${snapshot.name} of the last run counts, not ${file.name}, for ` +
+      `${differing.map(([key]) => key).join(', ')}; start once with --no-config-snapshots to read the file instead.`,
+  ];
+}
 
 function applyEnvironment(
   given: Map<KeyName, GivenText>,

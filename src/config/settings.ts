@@ -208,4 +208,8 @@ export interface EffectiveValue {
   /** Undefined: not set. */
   readonly value: string | undefined;
   readonly origin: Origin;
+  /** A snapshot can never set it. */
+  readonly isSecurity: boolean;
+  /** `value` only says that there is one. */
+  readonly isSecret: boolean;
 }

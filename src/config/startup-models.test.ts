@@ -66,6 +66,8 @@ describe('model_snapshot', () => {
     assert.equal(model?.location, 'm.mar');
     assert.equal(model?.isDefaultVersion, true);
     assert.equal(model?.defaults?.minWorkers, 0);
+    assert.equal(model?.defaults?.responseTimeoutSec, 120);
+    assert.equal(model?.defaults?.runtimeType, 'python');
   });
 
   test('without models it is empty; without a marName it is refused', () => {

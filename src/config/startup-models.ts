@@ -44,8 +44,7 @@ export function parseSnapshotModels(text: string, where: string): StartupModels 
         version,
         location: entry.marName,
         isDefaultVersion: entry.defaultVersion ?? false,
-        // Scaled down to nothing is a state worth restoring; in `models` 0 means "not given".
-        defaults: { ...toDefaults(entry), minWorkers: entry.minWorkers, maxWorkers: entry.maxWorkers },
+        defaults: restoredDefaults(entry),
       };
     }),
   );
@@ -89,6 +88,22 @@ function toDefaults(entry: z.infer<typeof VersionJson>): ModelDefaults {
     startupTimeoutSec: positive(entry.startupTimeout),
     runtimeType: entry.runtimeType,
     parallelLevel: positive(entry.parallelLevel),
+  };
+}
+
+/** Surface spec 7.7: timeouts that are not there are 120 seconds, whatever the operator's default. */
+const RESTORED_TIMEOUT_SEC = 120;
+
+/** Scaled down to nothing is a state worth restoring; in `models` 0 means "not given". */
+function restoredDefaults(entry: z.infer<typeof VersionJson>): ModelDefaults {
+  const defaults = toDefaults(entry);
+  return {
+    ...defaults,
+    minWorkers: entry.minWorkers,
+    maxWorkers: entry.maxWorkers,
+    responseTimeoutSec: defaults.responseTimeoutSec ?? RESTORED_TIMEOUT_SEC,
+    startupTimeoutSec: defaults.startupTimeoutSec ?? RESTORED_TIMEOUT_SEC,
+    runtimeType: defaults.runtimeType ?? 'python',
   };
 }
 

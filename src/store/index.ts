@@ -4,3 +4,5 @@ export { displayUrl, type DownloadOptions } from './sources/download.ts';
 export { parseAllowedUrls, type AllowedUrls } from './sources/allowed-urls.ts';
 export { writeArchive, type ArchiveFormat, type ArchiveOptions } from './archiver/write-archive.ts';
 export { fileForInspection, unpackForInspection, type UnpackedArchive } from './models/inspection-source.ts';
+export { writeSnapshot } from './snapshots.ts';
+export { claimStateDirectory } from './state-directory.ts';
