@@ -12,12 +12,14 @@ import {
 } from '../observe/index.ts';
 import { defaultLimits } from '../policy/index.ts';
 import { Announcements, ControlPlane, Shard, type ShardEvent } from '../serving/index.ts';
+import { claimStateDirectory } from '../store/index.ts';
 import { createCage, createWorkerLauncher } from '../workers/index.ts';
 import { openAuthorisation } from './authorisation.ts';
 import { openModelStore } from './model-store.ts';
 import { openListeners, type Listeners } from './listeners.ts';
 import { inspectMachine } from './machine.ts';
 import { servingSettings } from './serving-settings.ts';
+import { Snapshots } from './snapshots.ts';
 import { startupModels } from './startup-models.ts';
 import { workerEnv } from './worker-env.ts';
 
@@ -30,6 +32,8 @@ export interface RunningServer {
 /** Starts everything, or throws a Fault and leaves nothing running. */
 export async function startServer(settings: Settings): Promise<RunningServer> {
   await using starting = new AsyncDisposableStack();
+  // First of all: a second server must not replace the first one's keys before it is refused.
+  starting.use(await claimStateDirectory(settings.server.stateDir));
   const machine = inspectMachine(settings);
   const announcements = new Announcements();
 
@@ -87,7 +91,9 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     store.beginShutdown();
     await control.close(settings.server.drainTimeoutMs);
   });
-  await control.loadAtStartup(await startupModels(settings, store));
+  await control.loadAtStartup(await startupModels(settings, store, announcements));
+  const snapshots = new Snapshots({ settings, control, announcements, clock: systemClock });
+  starting.defer(() => snapshots.stop());
 
   const listeners = await openListeners({
     settings,
@@ -99,6 +105,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     announcements,
   });
   starting.defer(() => listeners.close(settings.server.drainTimeoutMs));
+  if (settings.models.writesSnapshots) await snapshots.start();
 
   const running = starting.move();
   return { addresses: listeners.addresses, stop: () => running.disposeAsync() };

@@ -12,6 +12,7 @@ import { Shard } from './shard.ts';
 
 const admitted: AdmittedModel = {
   url: 'noop.mar',
+  location: 'noop.mar',
   digest: 'd1',
   dir: '/models/d1',
   manifest: null,
@@ -59,7 +60,10 @@ function setUp(overrides: Partial<ServingSettings> = {}, models: Record<string, 
   const announce = new Announcements();
   const released: string[] = [];
   const store: ModelStore = {
-    admit: async (url) => ({ ...admitted, ...models[url], url }),
+    admit: async (url) => {
+      if (url === 'gone.mar') throw new Fault('model_not_found', 'Model not found at: gone.mar');
+      return { ...admitted, ...models[url], url };
+    },
     release: async ({ url }) => void released.push(url),
     listAll: async () => [],
   };
@@ -132,6 +136,33 @@ describe('the control plane', () => {
     assert.deepEqual(
       launcher.workers.map(({ spec }) => spec.threads),
       [1, 1, 1, 1],
+    );
+  });
+
+  it('restores the default version and the worker counts of a snapshot, zero included, over those of the archive', async () => {
+    const wishes = { minWorkers: 2, maxWorkers: 4 };
+    const { plane, launcher } = setUp({}, { 'one.mar': { wishes }, 'two.mar': { wishes, modelVersion: '2.0' } });
+    await plane.loadAtStartup([
+      { url: 'one.mar', restored: { version: '1.0', isDefault: false, minWorkers: 0, maxWorkers: 0 } },
+      { url: 'two.mar', restored: { version: '2.0', isDefault: true, minWorkers: 1, maxWorkers: 900 } },
+    ]);
+    assert.equal(launcher.workers.length, 1);
+    assert.deepEqual(
+      plane.records.map((record) => [record.version, plane.isDefault(record), record.minWorkers, record.maxWorkers]),
+      [
+        ['1.0', false, 0, 0],
+        ['2.0', true, 1, 8],
+      ],
+    );
+  });
+
+  it('ends the start when the archive of a snapshot is gone, and leaves one of load_models out', async () => {
+    const { plane } = setUp();
+    const restored = { version: '3.0', isDefault: true, minWorkers: 1, maxWorkers: 1 };
+    await plane.loadAtStartup([{ url: 'gone.mar' }]);
+    await assert.rejects(
+      plane.loadAtStartup([{ url: 'gone.mar', modelName: 'gone', restored }]),
+      refusedWith('invalid_configuration'),
     );
   });
 

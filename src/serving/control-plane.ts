@@ -8,6 +8,7 @@ import { describeModel, type DescribeFacts } from './describe.ts';
 import { GpuAllocator } from './gpu-allocator.ts';
 import { Fleet } from './fleet.ts';
 import { identify } from './identify.ts';
+import { laneSpec } from './lane-spec.ts';
 import type {
   ManagementPlane,
   ModelDescription,
@@ -19,7 +20,7 @@ import type {
 import type { ModelRecord } from './model-record.ts';
 import type { AdmittedModel, ModelStore } from './ports.ts';
 import type { ServingSettings } from './serving-settings.ts';
-import type { LaneSpec, ShardControl, ShardEvent } from './shard-protocol.ts';
+import type { ShardControl, ShardEvent } from './shard-protocol.ts';
 import { threadsPerWorker, workerSpec } from './worker-spec.ts';
 
 export interface ControlPlaneOptions {
@@ -37,6 +38,17 @@ export interface StartupModel {
   readonly url: string;
   readonly modelName?: string;
   readonly wishes?: CallerWishes;
+  /** Snapshots only. An archive that is gone then ends the start. */
+  readonly restored?: RestoredState;
+}
+
+/** What a snapshot knows beyond wishes: a state that the model was in (surface spec 7.7). */
+export interface RestoredState {
+  readonly version: string;
+  readonly isDefault: boolean;
+  /** Undefined: as for any model loaded at start. 0 is a state, too. */
+  readonly minWorkers: number | undefined;
+  readonly maxWorkers: number | undefined;
 }
 
 /** Of the time allowed for unregistering, the share in which a batch in hand may still finish. */
@@ -82,15 +94,22 @@ export class ControlPlane implements ManagementPlane {
 
   /**
    * Admits every model first and starts workers only then, so that the CPU budget is shared out over all of them.
-   * A model that cannot be loaded is reported and left out; the others are served.
+   * A model that cannot be loaded is reported and left out; the others are served. Throws `invalid_configuration` for a
+   * snapshot whose archive is gone.
    */
   async loadAtStartup(models: readonly StartupModel[]): Promise<void> {
     const records: ModelRecord[] = [];
-    for (const { url, modelName, wishes } of models) {
+    for (const { url, modelName, wishes, restored } of models) {
       try {
         const request = { url, isSynchronous: false, ...(modelName === undefined ? {} : { modelName }) };
-        records.push(await this.#admit(url, request, wishes ?? {}, true));
+        const record = await this.#admit(url, request, wishes ?? {}, true);
+        records.push(record);
+        if (restored !== undefined) this.#restore(record, restored);
       } catch (error) {
+        if (restored !== undefined && error instanceof Fault && error.code === 'model_not_found') {
+          const model = `${modelName}, version :${restored.version}`;
+          throw new Fault('invalid_configuration', `Model archive file for model :${model} not found in model store`);
+        }
         this.#options.announce.notice.publish({
           level: 'error',
           message: `Failed to load model: ${url}${error instanceof Fault ? ` (${error.message})` : ''}`,
@@ -254,6 +273,21 @@ export class ControlPlane implements ManagementPlane {
     return record;
   }
 
+  #restore(record: ModelRecord, { version, isDefault, minWorkers, maxWorkers }: RestoredState): void {
+    const { name, plan } = record;
+    if (record.version !== version) {
+      const message = `${name}: the snapshot says version ${version}, the archive now is ${record.version}.`;
+      this.#options.announce.notice.publish({ level: 'warn', message });
+    }
+    if (isDefault && !this.#catalog.isDefault(record)) {
+      this.#catalog.setDefault(name, record.version);
+      this.#options.shard.setDefault(record);
+    }
+    record.minWorkers = Math.min(minWorkers ?? plan.minWorkers, this.#options.settings.maxWorkersPerModel);
+    const most = Math.min(maxWorkers ?? record.minWorkers, this.#options.settings.maxWorkersPerModel);
+    record.maxWorkers = Math.max(record.minWorkers, most);
+  }
+
   #resize(record: ModelRecord): Promise<void> {
     return record.fleet.resize(record.minWorkers, record.maxWorkers, this.#graceMs);
   }
@@ -319,31 +353,6 @@ function callerWishes(request: RegisterRequest): CallerWishes {
     ...(request.maxBatchDelayMs === undefined ? {} : { maxBatchDelayMs: request.maxBatchDelayMs }),
     ...(request.responseTimeoutSec === undefined ? {} : { responseTimeoutSec: request.responseTimeoutSec }),
     ...(request.startupTimeoutSec === undefined ? {} : { startupTimeoutSec: request.startupTimeoutSec }),
-  };
-}
-
-function laneSpec({ name, version, plan }: ModelRecord, settings: ServingSettings): LaneSpec {
-  return {
-    name,
-    version,
-    batchSize: plan.batchSize,
-    maxBatchDelayMs: plan.maxBatchDelayMs,
-    maxQueuedJobs: plan.jobQueueSize,
-    maxQueuedBytes: plan.maxQueuedBytes,
-    responseTimeoutMs: settings.isDebug ? 2_147_483_647 : plan.responseTimeoutSec * 1000,
-    clientTimeoutMs: plan.clientTimeoutMs,
-    retryFailedBatches: settings.retryFailedBatches,
-    useJobTicket: plan.useJobTicket,
-    isContinuous: plan.isContinuous,
-    isAsync: plan.isAsync,
-    sequence:
-      plan.sequence === null
-        ? null
-        : {
-            ...plan.sequence,
-            maxPerWorker: Math.max(1, Math.ceil(plan.sequence.maxSequences / Math.max(1, plan.minWorkers))),
-            headers: settings.sequenceHeaders,
-          },
   };
 }
 

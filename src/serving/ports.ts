@@ -9,6 +9,8 @@ export type Runtime = 'python' | 'onnx' | 'node';
 export interface AdmittedModel {
   /** The reference exactly as it was given. */
   readonly url: string;
+  /** By which a later start of the server finds this model: a path in the model store where it lies there, else the URL. */
+  readonly location: string;
   /** Lower-case hex sha256 of the archive (of the sorted file list for a directory). */
   readonly digest: string;
   /** Absolute path of the unpacked files. */

@@ -14,6 +14,8 @@ export interface RealServerOptions {
   readonly config?: readonly string[];
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A folder that outlives the server: its config.properties and its snapshots are found, not named. */
+  readonly dir?: string;
 }
 
 export interface RealServer extends AsyncDisposable {
@@ -47,7 +49,7 @@ export const TEST_ISOLATION = existsSync('/usr/bin/bwrap') ? 'strict' : 'process
 
 /** Rejects with the server's output when it does not start. */
 export async function startRealServer(options: RealServerOptions): Promise<RealServer> {
-  const dir = mkdtempSync(join(tmpdir(), 'davy-server-'));
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'davy-server-'));
   const [inference, management, metrics, grpcInference, grpcManagement] = await freePorts(5);
   const lines = [
     `inference_address=http://127.0.0.1:${inference}`,
@@ -62,9 +64,11 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
     'disable_system_metrics=true',
     ...(options.config ?? []),
   ];
-  writeFileSync(join(dir, 'davy.properties'), `${lines.join('\n')}\n`);
+  const configFile = join(dir, options.dir === undefined ? 'davy.properties' : 'config.properties');
+  writeFileSync(configFile, `${lines.join('\n')}\n`, { mode: 0o600 });
+  const found = options.dir === undefined ? ['--config', configFile, '--ncs'] : [];
   const models = options.models?.length ? ['--models', ...options.models] : [];
-  const args = [BIN, 'serve', '--config', join(dir, 'davy.properties'), '--model-store', options.modelStore, '--ncs'];
+  const args = [BIN, 'serve', ...found, '--model-store', options.modelStore];
   const startedAt = performance.now();
   const child = spawn(
     process.execPath,
@@ -109,7 +113,7 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
   const stop = async (): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await ended;
-    rmSync(dir, { recursive: true, force: true });
+    if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
     return child.exitCode;
   };
   const url = (port: number | undefined): string => `http://127.0.0.1:${port}`;

@@ -1,6 +1,6 @@
 // The model store: resolve, fetch, quarantine, inspect, publish by digest; and give back (design: "nothing loads unvetted").
 import { lstat, readdir, realpath, rm, stat, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   checkMemberName,
@@ -220,6 +220,7 @@ class AdmittingStore implements LocalModelStore {
     const { manifest, config, rawConfig } = description;
     const model: AdmittedModel = {
       url,
+      location: locationOf(url, downloaded),
       digest,
       dir,
       files,
@@ -259,6 +260,12 @@ function downloadName(url: URL, shown: string, limits: ContainerLimits): string 
   }
   if (name.startsWith('.')) throw downloadFailed(shown);
   return name;
+}
+
+/** A download that was kept is a file of the store from now on, and a `file:` URL has always named one. */
+function locationOf(url: string, downloaded: string | null): string {
+  if (downloaded !== null) return basename(downloaded);
+  return /^file:/i.test(url) ? fileURLToPath(url) : url;
 }
 
 const downloadFailed = (shown: string, cause?: unknown): Fault =>
