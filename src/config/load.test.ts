@@ -269,8 +269,10 @@ test('servers that can run side by side keep their state apart, and find it agai
 });
 
 test('a key whose feature is not there yet says so, a default written out does not', () => {
-  assert.ok(load('ipex_enable=true').notices.some((line) => /ipex_enable \(config\.properties:1\)/.test(line)));
-  assert.deepEqual(load('ipex_enable=false').notices, []);
+  assert.ok(
+    load('cpu_launcher_enable=true').notices.some((line) => /cpu_launcher_enable \(config\.properties:1\)/.test(line)),
+  );
+  assert.deepEqual(load('cpu_launcher_enable=false').notices, []);
 });
 
 test('TorchServe’s open allowed_urls warns in its words', () => {

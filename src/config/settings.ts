@@ -98,7 +98,7 @@ export interface Settings {
   };
   readonly tls: {
     readonly keystore: { readonly path: string; readonly type: string; readonly password: Secret } | undefined;
-    /** PEM pair; used where `keystore` is undefined. Neither: a self-signed certificate is made. */
+    /** PEM pair; used where `keystore` is undefined. Neither: an https address does not start. */
     readonly pem: { readonly privateKeyFile: string; readonly certificateFile: string } | undefined;
   };
 

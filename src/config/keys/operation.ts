@@ -30,7 +30,7 @@ export const METRICS_KEYS = {
     env: null,
     doc: 'TorchServe’s command that collects system metrics. Davy reads them itself.',
     isSecurity: true,
-    feature: 'metrics',
+    feature: 'metricsCommand',
   }),
   metric_time_interval: torchserveKey(integer(1), {
     default: '60',
@@ -57,8 +57,8 @@ export const SERVER_KEYS = {
   }),
   log_config: davyKey(path, {
     env: null,
-    doc: 'TorchServe’s log4j2 XML file. Flag `--log-config`.',
-    feature: 'logFiles',
+    doc: 'TorchServe’s log4j2 XML file. Flag `--log-config`. Davy’s log files have fixed names (docs/operations.md).',
+    feature: 'log4j',
   }),
   model_server_home: torchserveKey(path, {
     isEnvAlwaysRead: true,

@@ -91,13 +91,11 @@ export const WORKER_KEYS = {
   }),
   ipex_enable: torchserveKey(javaBoolean, {
     default: 'false',
-    doc: 'Intel Extension for PyTorch in the default handlers.',
-    feature: 'ipex',
+    doc: 'Handlers see it as `TS_IPEX_ENABLE`; the default ones do not need the extension.',
   }),
   ipex_gpu_enable: torchserveKey(javaBoolean, {
     default: 'false',
-    doc: 'The same on Intel GPUs.',
-    feature: 'ipex',
+    doc: 'Handlers see it as `TS_IPEX_GPU_ENABLE`. Davy gives out NVIDIA GPUs only.',
   }),
   cpu_launcher_enable: torchserveKey(javaBoolean, {
     default: 'false',
