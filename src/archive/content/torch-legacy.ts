@@ -6,6 +6,7 @@ import type { PickleSummary } from './pickle/interpret.ts';
 import { noteProtocol, readPickle, trailing } from './pickle-file.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
+import { checkSparse } from './sparse.ts';
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL_VERSION = 1001;
@@ -29,20 +30,36 @@ export async function inspectTorchLegacy(file: RandomAccess, magic: PickleSummar
   const object = await readPickle(file, system.end, { profile: { reader: 'python', storages: 'legacy' }, storages });
   noteProtocol(object, report);
   const keys = await readPickle(file, object.end);
-  await checkStorages(file, keys, storages);
+  const offsets = await checkStorages(file, keys, storages);
+  const isLittleEndian = !isBigEndian(system.value);
+  const read = async (storage: StorageValue) => {
+    const offset = offsets.get(storage.key);
+    if (offset === undefined) throw new Refusal('torch_storage_mismatch', 'Indices lie in a view of a storage.');
+    return file.read(offset, storage.byteLength);
+  };
+  await checkSparse(object.sparse, { isLittleEndian, read });
 }
+
+function isBigEndian(system: Value): boolean {
+  if (system.kind !== 'dict') return false;
+  const at = system.keys.findIndex((key) => key.kind === 'str' && key.text === 'little_endian');
+  const value = system.values[at];
+  return value?.kind === 'bool' && !value.value;
+}
+
+/** Where each storage's bytes start. */
 
 async function checkStorages(
   file: RandomAccess,
   keys: PickleSummary,
   storages: ReadonlyMap<string, StorageValue>,
-): Promise<void> {
-  const seen = new Set<string>();
+): Promise<ReadonlyMap<string, number>> {
+  const seen = new Map<string, number>();
   let at = keys.end;
   for (const key of keys.value.kind === 'list' ? keys.value.items : [keys.value]) {
     const storage = key.kind === 'str' && !seen.has(key.text) ? storages.get(key.text) : undefined;
     if (storage === undefined) throw new Refusal('torch_storage_mismatch', 'A storage key is unknown.', keys.end);
-    seen.add(storage.key);
+    seen.set(storage.key, at + COUNT_BYTES);
     const header = await file.read(at, COUNT_BYTES);
     if (header.length < COUNT_BYTES) throw new Refusal('torch_storage_mismatch', 'A storage is missing.', at);
     const count = new DataView(header.buffer, header.byteOffset).getBigInt64(0, true);
@@ -55,4 +72,5 @@ async function checkStorages(
   }
   if (seen.size !== storages.size) throw new Refusal('torch_storage_mismatch', 'A storage is not listed.', keys.end);
   if (at !== file.size) throw trailing(at);
+  return seen;
 }

@@ -6,6 +6,7 @@ import type { Profile } from './pickle/machine.ts';
 import type { StorageValue } from './pickle/values.ts';
 import { MAX_PICKLE_BYTES, trailing } from './pickle-file.ts';
 import { Refusal } from './refusal.ts';
+import { MAX_INDEX_BYTES, type StorageReader } from './sparse.ts';
 
 /** Torch strips the first path segment, whatever it is called. */
 export type Records = ReadonlyMap<string, Member>;
@@ -61,4 +62,15 @@ export async function verifyChecksums(file: RandomAccess, records: Records, pref
     if (!name.startsWith(prefix)) continue;
     for await (const piece of readMember(file, member)) void piece;
   }
+}
+
+const BYTE_ORDER_BYTES = 16;
+
+/** Reads the storages of one pickled part; only after its records were matched. */
+export async function storageReader(file: RandomAccess, records: Records, prefix: string): Promise<StorageReader> {
+  const order = records.get('byteorder');
+  const isBigEndian = order !== undefined && (await readWhole(file, order, BYTE_ORDER_BYTES)).toString() === 'big';
+  const read: StorageReader['read'] = (storage) =>
+    readWhole(file, records.get(prefix + storage.key) as Member, MAX_INDEX_BYTES);
+  return { isLittleEndian: !isBigEndian, read };
 }

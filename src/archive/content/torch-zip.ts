@@ -5,7 +5,15 @@ import type { RandomAccess } from '../random-access.ts';
 import { noteProtocol } from './pickle-file.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
-import { inspectRecordPickle, matchStorages, stripRoot, verifyChecksums, type Records } from './torch-records.ts';
+import { checkSparse } from './sparse.ts';
+import {
+  inspectRecordPickle,
+  matchStorages,
+  stripRoot,
+  storageReader,
+  verifyChecksums,
+  type Records,
+} from './torch-records.ts';
 import { inspectTorchScript, isTorchScript } from './torchscript.ts';
 
 /** Large language models store one record for each of some ten thousand tensors. */
@@ -45,6 +53,7 @@ export async function inspectTorchZip(file: RandomAccess, index: ContainerIndex,
   noteProtocol(summary, report);
   matchStorages(records, 'data/', storages);
   await verifyChecksums(file, records, 'data/');
+  await checkSparse(summary.sparse, await storageReader(file, records, 'data/'));
 }
 
 export function isTorchZip(index: ContainerIndex): boolean {

@@ -3,7 +3,8 @@ import { readMember, readWhole } from '../container.ts';
 import type { RandomAccess } from '../random-access.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
-import { inspectRecordPickle, matchStorages, verifyChecksums, type Records } from './torch-records.ts';
+import { checkSparse } from './sparse.ts';
+import { inspectRecordPickle, matchStorages, storageReader, verifyChecksums, type Records } from './torch-records.ts';
 
 const RECORD =
   /^((data|constants|traced_inputs|bytecode|mobile_debug_handles)\.pkl|version|byteorder|\.data\/serialization_id|\.format_version|\.storage_alignment|(data|constants|traced_inputs|bytecode)\/\d{1,20}|code\/[\w./<>-]+\.(py|py\.debug_pkl)|extra\/[\w./-]+)$/;
@@ -43,9 +44,11 @@ export async function inspectTorchScript(file: RandomAccess, records: Records, r
     const profile = { reader: 'torchscript', storages: 'zip' } as const;
     const { summary, storages } = await inspectRecordPickle(file, records, name, profile);
     for (const global of summary.globals) checkClasses(global, name);
-    // Torch writes the storages of example inputs empty, and reads them only when asked to.
-    if (archive !== 'traced_inputs') matchStorages(records, prefix, storages);
     await verifyChecksums(file, records, prefix);
+    // Torch writes the storages of example inputs empty, and reads them only when asked to.
+    if (archive === 'traced_inputs') continue;
+    matchStorages(records, prefix, storages);
+    await checkSparse(summary.sparse, await storageReader(file, records, prefix));
   }
   for (const [name, member] of records) {
     if (name.endsWith('.debug_pkl')) {

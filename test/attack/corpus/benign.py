@@ -65,6 +65,9 @@ def torch_values():
     }
     dense = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
     yield "sparse-coo", {"s": dense.to_sparse(), "uncoalesced": torch.sparse_coo_tensor([[0, 0]], [1.0, 2.0], (2,))}
+    yield "sparse-hybrid", {"s": torch.sparse_coo_tensor([[0, 2]], [[1.0, 2.0], [3.0, 4.0]], (3, 2)), "empty": torch.sparse_coo_tensor(size=(3, 4))}
+    yield "sparse-batched", {"s": torch.stack([dense, dense]).to_sparse_csr(), "b": torch.ones(2, 4, 6).to_sparse_bsr((2, 3)), "c": torch.ones(4, 6).to_sparse_bsc((2, 3))}
+    yield "sparse-int32", {"s": torch.sparse_csr_tensor(torch.tensor([0, 1, 2], dtype=torch.int32), torch.tensor([1, 0], dtype=torch.int32), torch.ones(2), (2, 2))}
     yield "sparse-csr", {"s": dense.to_sparse_csr()}
     yield "sparse-csc", {"s": dense.to_sparse_csc()}
     yield "sparse-bsr", {"s": dense.to_sparse_bsr((1, 1))}

@@ -334,6 +334,32 @@ def tensors():
     yield "hooks", rewrite(good, b")R", b")RK\x01K\x02s")
 
 
+def sparse():
+    """Indices that point outside: torch builds such tensors and writes out of bounds when they are made dense."""
+    lines, entries, values, blocks = torch.tensor([0, 1, 2]), torch.tensor([0, 1]), torch.ones(2), torch.ones(2, 1, 1)
+    kinds = {
+        "coo": torch.sparse_coo_tensor(torch.tensor([[0, 1]]), values, (2,)),
+        "csr": torch.sparse_csr_tensor(lines, entries, values, (2, 2)), "csc": torch.sparse_csc_tensor(lines, entries, values, (2, 2)),
+        "bsr": torch.sparse_bsr_tensor(lines, entries, blocks, (2, 2)), "bsc": torch.sparse_bsc_tensor(lines, entries, blocks, (2, 2)),
+    }
+    for kind, tensor in kinds.items():
+        base = records(checkpoint({"s": tensor}))
+        for name, data in base.items():
+            if "/data/" not in name or len(data) % 8 or name.endswith("serialization_id"):
+                continue
+            for i in range(0, len(data), 8):
+                for value in (1 << 40, 3, -1):
+                    if struct.unpack_from("<q", data, i)[0] in (0, 1, 2):
+                        changed = data[:i] + struct.pack("<q", value) + data[i + 8 :]
+                        yield f"{kind}-{name.rsplit('/', 1)[1]}-{i}-{value}", pack({**base, name: changed})
+        buffer = io.BytesIO()
+        torch.save(tensor, buffer, _use_new_zipfile_serialization=False)
+        data = buffer.getvalue()
+        good = struct.pack("<qq", 0, 1)
+        at = data.rindex(good)
+        yield f"legacy-{kind}", data[:at] + struct.pack("<qq", 0, 1 << 40) + data[at + 16 :]
+
+
 def legacy():
     buffer = io.BytesIO()
     torch.save({"x": torch.arange(4.0)}, buffer, _use_new_zipfile_serialization=False)
@@ -651,7 +677,7 @@ for name, data in tensors():
     base = records(checkpoint({"x": torch.arange(4.0)}))
     root = next(iter(base)).split("/")[0]
     write(f"tensor/{name}.pt", pack({**base, f"{root}/data.pkl": data}))
-for folder, maker, extension in (("zip", torch_zip, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, "")):
+for folder, maker, extension in (("zip", torch_zip, ".pt"), ("sparse", sparse, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, "")):
     for name, data in maker():
         write(f"{folder}/{name}{extension}", data)
 (OUT / "onnx/side.bin-reference.npy").unlink()

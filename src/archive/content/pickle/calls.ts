@@ -9,6 +9,13 @@ type Rule = (args: Args) => Value;
 
 const PARAMETER = 'torch.nn.parameter.Parameter';
 const DEVICE = /^[a-z][a-z0-9_]{0,31}(:\d{1,4})?$/;
+const SPARSE_LAYOUTS = new Set([
+  'torch.sparse_coo',
+  'torch.sparse_csr',
+  'torch.sparse_csc',
+  'torch.sparse_bsr',
+  'torch.sparse_bsc',
+]);
 const LAYOUTS = new Set(
   ['strided', 'sparse_coo', 'sparse_csr', 'sparse_csc', 'sparse_bsr', 'sparse_bsc', '_mkldnn', 'jagged'].map(
     (name) => `torch.${name}`,
@@ -123,13 +130,15 @@ function rebuildSparse(args: Args): TensorValue {
   const [layout, data] = args;
   const items = data?.kind === 'tuple' ? data.items : [];
   if (layout?.kind !== 'object' || layout.type !== 'torch.layout') return refuse('A sparse tensor has no layout.');
+  const name = layout.name ?? '';
   const tensors = items.filter((item) => item.kind === 'tensor');
-  const size = items.find((item) => item.kind === 'object' && item.type === 'torch.Size');
-  const rest = items.length - tensors.length;
-  if (tensors.length < 2 || tensors.length > 3 || size === undefined || rest > 2) {
-    return refuse('A sparse tensor has unusual parts.');
-  }
-  return looseTensor((tensors.at(-1) as TensorValue).dtype, requireCounts(size, 'A sparse size'), 'sparse');
+  const values = tensors.at(-1);
+  const size = items[tensors.length];
+  const isCoo = name === 'torch.sparse_coo';
+  const isUsual = SPARSE_LAYOUTS.has(name) && tensors.length === (isCoo ? 2 : 3) && items.length <= tensors.length + 2;
+  if (!isUsual || values === undefined) return refuse('A sparse tensor has unusual parts.');
+  const tensor = looseTensor(values.dtype, requireCounts(size, 'A sparse size'), 'sparse');
+  return { ...tensor, sparse: { layout: name, indices: tensors.slice(0, -1), values } };
 }
 
 function rebuildNested(args: Args): TensorValue {
@@ -290,7 +299,7 @@ function newDevice(args: Args): Value {
 function newLayout(args: Args): Value {
   const name = only(args);
   if (name.kind !== 'str' || !LAYOUTS.has(name.text)) return refuse('A layout has an unusual name.');
-  return { kind: 'object', type: 'torch.layout' };
+  return { kind: 'object', type: 'torch.layout', name: name.text };
 }
 
 function plainObject(type: string, args: Args, kinds: readonly Value['kind'][]): Value {

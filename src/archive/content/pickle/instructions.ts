@@ -149,7 +149,7 @@ torch(0x52, 'REDUCE', (m) => {
   const args = m.pop();
   const callable = m.pop();
   if (m.isProbe) return probedCall(m);
-  m.push(m.profile.reader === 'torchscript' ? callTorchScript(callable, args) : call(callable, args));
+  m.pushCalled(m.profile.reader === 'torchscript' ? callTorchScript(callable, args) : call(callable, args));
 });
 torch(0x81, 'NEWOBJ', (m) => {
   const args = m.pop();

@@ -3,7 +3,7 @@ import { Refusal } from '../refusal.ts';
 import { Cursor, NeedsMoreBytes } from './cursor.ts';
 import { instruction } from './instructions.ts';
 import { Machine, MAX_INSTRUCTIONS, type Profile } from './machine.ts';
-import type { StorageValue, Value } from './values.ts';
+import type { StorageValue, TensorValue, Value } from './values.ts';
 
 export interface PickleSummary {
   readonly value: Value;
@@ -12,6 +12,8 @@ export interface PickleSummary {
   readonly protocol: number;
   readonly globals: ReadonlySet<string>;
   readonly isWeightsOnly: boolean;
+  /** Sparse tensors, whose indices the caller must check where the storages are. */
+  readonly sparse: readonly TensorValue[];
 }
 
 export const PLAIN: Profile = { reader: 'python', storages: 'none' };
@@ -59,6 +61,7 @@ function summary(machine: Machine, value: Value): PickleSummary {
     protocol: machine.protocol,
     globals: machine.globals,
     isWeightsOnly: machine.isWeightsOnly,
+    sparse: machine.sparse,
   };
 }
 

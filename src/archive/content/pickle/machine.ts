@@ -3,7 +3,7 @@ import { Refusal } from '../refusal.ts';
 import type { Cursor } from './cursor.ts';
 import { HARMLESS_GLOBALS, TORCHSCRIPT_CALLS, WEIGHTS_ONLY_GLOBALS } from './globals.ts';
 import { persistentStorage } from './tensors.ts';
-import { requireHashable, type StorageValue, type Value } from './values.ts';
+import { requireHashable, type StorageValue, type TensorValue, type Value } from './values.ts';
 
 /** Who reads the stream, and what it may therefore refer to. */
 export interface Profile {
@@ -27,6 +27,8 @@ export class Machine {
   /** Every global the stream asked for, in order of appearance. */
   readonly globals = new Set<string>();
   readonly storages: Map<string, StorageValue>;
+  /** Sparse tensors, whose indices nobody has looked at yet. */
+  readonly sparse: TensorValue[] = [];
   protocol = 0;
   instructions = 0;
   /** Calls a probe has seen: what tells a pickle from a text that happens to start like one. */
@@ -122,6 +124,11 @@ export class Machine {
     // Torch writes such storages in the old format, but cannot read them back.
     if (isLegacy && storage.type === 'UntypedStorage') this.isWeightsOnly = false;
     this.push(storage);
+  }
+
+  pushCalled(value: Value): void {
+    if (value.kind === 'tensor' && value.sparse !== undefined) this.sparse.push(value);
+    this.push(value);
   }
 
   setItems(target: Value, items: readonly Value[]): void {

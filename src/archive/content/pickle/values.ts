@@ -20,6 +20,16 @@ export interface TensorValue {
   readonly size: readonly number[];
   readonly stride: readonly number[];
   readonly layout: 'strided' | 'sparse' | 'quantized' | 'other';
+  readonly sparse?: SparseParts;
+}
+
+/** What a sparse tensor is made of. Torch trusts the numbers in `indices`, so their storages must be read. */
+export interface SparseParts {
+  /** Such as `torch.sparse_coo`. */
+  readonly layout: string;
+  /** COO: one tensor of coordinates. Compressed layouts: compressed indices, plain indices. */
+  readonly indices: readonly TensorValue[];
+  readonly values: TensorValue;
 }
 
 export interface DictValue {
@@ -46,7 +56,7 @@ export type Value =
   /** An allowlisted global, by its full dotted name. */
   | { readonly kind: 'global'; readonly name: string }
   /** A finished harmless object: a device, a size, a layout, a complex number. */
-  | { readonly kind: 'object'; readonly type: string; readonly items?: readonly Value[] }
+  | { readonly kind: 'object'; readonly type: string; readonly items?: readonly Value[]; readonly name?: string }
   | StorageValue
   | TensorValue;
 
