@@ -1,14 +1,9 @@
 // The use cases of the control plane: register, scale, describe, list, set-default, unregister. They reach the data path
 // only through ShardControl, so nothing here can delay a prediction.
-import { Fault, newRequestId, type Clock } from '../kernel/index.ts';
-import { planServing, type CallerWishes } from '../model/index.ts';
-import type { Announcements } from './announcements.ts';
-import { Catalog } from './catalog.ts';
-import { describeModel, type DescribeFacts } from './describe.ts';
-import { GpuAllocator } from './gpu-allocator.ts';
-import { Fleet } from './fleet.ts';
-import { identify } from './identify.ts';
-import { laneSpec } from './lane-spec.ts';
+import { Fault, newRequestId } from '../kernel/index.ts';
+import type { CallerWishes } from '../model/index.ts';
+import type { Catalog } from './catalog.ts';
+import { customizedMetadata, describeModel, type DescribeFacts } from './describe.ts';
 import type {
   ManagementPlane,
   ModelDescription,
@@ -18,17 +13,10 @@ import type {
   ScaleRequest,
 } from './management.ts';
 import type { ModelRecord } from './model-record.ts';
-import type { AdmittedModel, ModelStore } from './ports.ts';
-import type { ServingSettings } from './serving-settings.ts';
-import type { ShardControl, ShardEvent } from './shard-protocol.ts';
-import { threadsPerWorker, workerSpec } from './worker-spec.ts';
+import { Registrar, type RegistrarOptions, type RestoredState } from './registrar.ts';
+import type { ShardEvent } from './shard-protocol.ts';
 
-export interface ControlPlaneOptions {
-  readonly settings: ServingSettings;
-  readonly store: ModelStore;
-  readonly shard: ShardControl;
-  readonly clock: Clock;
-  readonly announce: Announcements;
+export interface ControlPlaneOptions extends RegistrarOptions {
   /** Resident memory of a process in bytes; 0 when unknown. */
   readonly rssOf: (pid: number) => number;
 }
@@ -42,35 +30,23 @@ export interface StartupModel {
   readonly restored?: RestoredState;
 }
 
-/** What a snapshot knows beyond wishes: a state that the model was in (surface spec 7.7). */
-export interface RestoredState {
-  readonly version: string;
-  readonly isDefault: boolean;
-  /** Undefined: as for any model loaded at start. 0 is a state, too. */
-  readonly minWorkers: number | undefined;
-  readonly maxWorkers: number | undefined;
-}
-
-/** Of the time allowed for unregistering, the share in which a batch in hand may still finish. */
-const GRACE_SHARE = 0.9;
 const IN_PROGRESS: Outcome = { status: 202, message: 'Processing worker updates...' };
 
 export class ControlPlane implements ManagementPlane {
   readonly #options: ControlPlaneOptions;
-  readonly #catalog = new Catalog();
-  readonly #gpus: GpuAllocator;
-  #nextWorkerId: number;
+  readonly #registrar: Registrar;
+  readonly #catalog: Catalog;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    this.#gpus = new GpuAllocator(options.settings.gpuCount);
-    this.#nextWorkerId = options.settings.initialWorkerId;
+    this.#registrar = new Registrar(options);
+    this.#catalog = this.#registrar.catalog;
   }
 
   async register(request: RegisterRequest): Promise<Outcome> {
     this.#requireModelApi();
     if (request.url === undefined) throw new Fault('bad_request', 'Parameter url is required.');
-    const record = await this.#admit(request.url, request, {}, false);
+    const record = await this.#registrar.register(request.url, request, {}, false);
     const { name, version, minWorkers } = record;
     if (minWorkers === 0) {
       return {
@@ -78,12 +54,12 @@ export class ControlPlane implements ManagementPlane {
         message: `Model "${name}" Version: ${version} registered with 0 initial workers. Use scale workers API to add workers for the model.`,
       };
     }
-    await this.#resize(record);
+    await this.#registrar.resize(record);
     if (!request.isSynchronous) return IN_PROGRESS;
     try {
       await record.fleet.whenReady();
     } catch (fault) {
-      await this.#remove(record);
+      await this.#registrar.withdraw(record);
       throw fault;
     }
     return {
@@ -102,9 +78,9 @@ export class ControlPlane implements ManagementPlane {
     for (const { url, modelName, wishes, restored } of models) {
       try {
         const request = { url, isSynchronous: false, ...(modelName === undefined ? {} : { modelName }) };
-        const record = await this.#admit(url, request, wishes ?? {}, true);
+        const record = await this.#registrar.register(url, request, wishes ?? {}, true);
         records.push(record);
-        if (restored !== undefined) this.#restore(record, restored);
+        if (restored !== undefined) this.#registrar.restore(record, restored);
       } catch (error) {
         if (restored !== undefined && error instanceof Fault && error.code === 'model_not_found') {
           const model = `${modelName}, version :${restored.version}`;
@@ -117,7 +93,7 @@ export class ControlPlane implements ManagementPlane {
         });
       }
     }
-    for (const record of records) await this.#resize(record);
+    for (const record of records) await this.#registrar.resize(record);
   }
 
   async scale(request: ScaleRequest): Promise<Outcome> {
@@ -134,8 +110,8 @@ export class ControlPlane implements ManagementPlane {
     }
     record.minWorkers = minWorkers;
     record.maxWorkers = maxWorkers;
-    const resized = this.#resize(record);
-    this.#announceModel(record, 'scaled', { minWorkers, maxWorkers });
+    const resized = this.#registrar.resize(record);
+    this.#registrar.announce(record, 'scaled', { minWorkers, maxWorkers });
     if (!request.isSynchronous) {
       resized.catch((error: unknown) => this.#reportBackground(error));
       return IN_PROGRESS;
@@ -173,7 +149,7 @@ export class ControlPlane implements ManagementPlane {
   async setDefault(modelName: string, version: string): Promise<Outcome> {
     this.#catalog.setDefault(modelName, version);
     this.#options.shard.setDefault({ name: modelName, version });
-    this.#announceModel(this.#catalog.find(modelName, version), 'default_changed');
+    this.#registrar.announce(this.#catalog.find(modelName, version), 'default_changed');
     return { status: 200, message: `Default version successfully updated for model "${modelName}" to "${version}"` };
   }
 
@@ -183,7 +159,7 @@ export class ControlPlane implements ManagementPlane {
     if (this.#options.settings.unregisterTimeoutSec <= 0 && record.fleet.workers.length > 0) {
       throw new Fault('worker_stop_timeout', `Timed out while cleaning resources: ${modelName}`);
     }
-    await this.#remove(record);
+    await this.#registrar.withdraw(record);
     return { status: 200, message: `Model "${modelName}" unregistered` };
   }
 
@@ -223,93 +199,6 @@ export class ControlPlane implements ManagementPlane {
     await Promise.all(this.#catalog.all.map((record) => this.#options.store.release(record.admitted)));
   }
 
-  async #admit(
-    url: string,
-    request: RegisterRequest,
-    startupWishes: CallerWishes,
-    isLoadedAtStartup: boolean,
-  ): Promise<ModelRecord> {
-    const admitted = await this.#options.store.admit(url, AbortSignal.timeout(ADMISSION_LIMIT_MS));
-    try {
-      return this.#enrol(admitted, request, startupWishes, isLoadedAtStartup);
-    } catch (error) {
-      await this.#options.store.release(admitted);
-      throw error;
-    }
-  }
-
-  /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
-  #enrol(
-    admitted: AdmittedModel,
-    request: RegisterRequest,
-    startupWishes: CallerWishes,
-    isLoadedAtStartup: boolean,
-  ): ModelRecord {
-    const { settings, shard, clock, announce } = this.#options;
-    const identity = identify(admitted, request, settings.defaultHandler);
-    const { name, version } = identity;
-    const plan = planServing(
-      admitted.wishes,
-      { ...startupWishes, ...callerWishes(request) },
-      settings.modelsJson(name, version),
-      isLoadedAtStartup ? { ...settings, initialWorkers: settings.startupWorkers } : settings,
-    );
-    const fleet = new Fleet({
-      key: { name, version },
-      maxRetryMs: plan.maxRetryTimeoutSec * 1000,
-      shard,
-      clock,
-      announce,
-      nextWorkerId: () => String(this.#nextWorkerId++),
-      assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
-      specFor: (workerId, gpuId) =>
-        workerSpec({ ...identity, admitted, plan, workerId, gpuId, threads: this.#threads() }, settings),
-    });
-    const { minWorkers, maxWorkers } = plan;
-    const record = { ...identity, admitted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
-    this.#catalog.add(record);
-    shard.openLane(laneSpec(record, settings), this.#catalog.isDefault(record));
-    this.#announceModel(record, 'registered', { digest: admitted.digest, url: admitted.url });
-    return record;
-  }
-
-  #restore(record: ModelRecord, { version, isDefault, minWorkers, maxWorkers }: RestoredState): void {
-    const { name, plan } = record;
-    if (record.version !== version) {
-      const message = `${name}: the snapshot says version ${version}, the archive now is ${record.version}.`;
-      this.#options.announce.notice.publish({ level: 'warn', message });
-    }
-    if (isDefault && !this.#catalog.isDefault(record)) {
-      this.#catalog.setDefault(name, record.version);
-      this.#options.shard.setDefault(record);
-    }
-    record.minWorkers = Math.min(minWorkers ?? plan.minWorkers, this.#options.settings.maxWorkersPerModel);
-    const most = Math.min(maxWorkers ?? record.minWorkers, this.#options.settings.maxWorkersPerModel);
-    record.maxWorkers = Math.max(record.minWorkers, most);
-  }
-
-  #resize(record: ModelRecord): Promise<void> {
-    return record.fleet.resize(record.minWorkers, record.maxWorkers, this.#graceMs);
-  }
-
-  async #remove(record: ModelRecord): Promise<void> {
-    const { shard, store } = this.#options;
-    this.#catalog.remove(record);
-    shard.closeLane(record);
-    await record.fleet.resize(0, 0, this.#graceMs);
-    await store.release(record.admitted);
-    this.#announceModel(record, 'unregistered');
-  }
-
-  get #graceMs(): number {
-    return this.#options.settings.unregisterTimeoutSec * 1000 * GRACE_SHARE;
-  }
-
-  #threads(): number {
-    const workers = this.#catalog.all.reduce((sum, { maxWorkers }) => sum + maxWorkers, 0);
-    return threadsPerWorker(this.#options.settings.cpuBudget, workers);
-  }
-
   async #describeOne(record: ModelRecord): Promise<ModelDescription> {
     const { settings, rssOf, shard } = this.#options;
     const facts: DescribeFacts = {
@@ -330,30 +219,9 @@ export class ControlPlane implements ManagementPlane {
     throw new Fault('model_api_disabled', 'Requested method is not allowed, please refer to API document.');
   }
 
-  #announceModel(
-    { name, version }: ModelRecord,
-    change: Parameters<Announcements['model']['publish']>[0]['change'],
-    detail?: Readonly<Record<string, unknown>>,
-  ): void {
-    this.#options.announce.model.publish({ model: name, version, change, ...(detail === undefined ? {} : { detail }) });
-  }
-
   #reportBackground(error: unknown): void {
     this.#options.announce.notice.publish({ level: 'error', message: 'A worker update failed.', cause: error });
   }
-}
-
-/** Downloads and scans of very large models included. */
-const ADMISSION_LIMIT_MS = 30 * 60_000;
-
-function callerWishes(request: RegisterRequest): CallerWishes {
-  return {
-    ...(request.initialWorkers === undefined ? {} : { initialWorkers: request.initialWorkers }),
-    ...(request.batchSize === undefined ? {} : { batchSize: request.batchSize }),
-    ...(request.maxBatchDelayMs === undefined ? {} : { maxBatchDelayMs: request.maxBatchDelayMs }),
-    ...(request.responseTimeoutSec === undefined ? {} : { responseTimeoutSec: request.responseTimeoutSec }),
-    ...(request.startupTimeoutSec === undefined ? {} : { startupTimeoutSec: request.startupTimeoutSec }),
-  };
 }
 
 /** A scale without a version says `version: null`, as Java does (surface spec 3.2). */
@@ -362,16 +230,4 @@ function startFaultInTheWordsOf({ modelName, version }: ScaleRequest, fault: unk
   return new Fault(fault.code, `Failed to start workers for model ${modelName} version: ${version ?? null}`, {
     cause: fault.cause,
   });
-}
-
-/** Surface spec 3.3: an object as it is, `{}` for anything else, nothing when the handler returned None. */
-function customizedMetadata(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (value === null) return {};
-    return { customizedMetadata: typeof value === 'object' && !Array.isArray(value) ? value : {} };
-  } catch {
-    // The handler described itself in something that is not JSON.
-    return { customizedMetadata: {} };
-  }
 }

@@ -95,3 +95,15 @@ export function describeDeath(cause: DeathCause): string {
       return `could not be started: ${cause.message}`;
   }
 }
+
+/** Surface spec 3.3: an object as it is, `{}` for anything else, nothing when the handler returned None. */
+export function customizedMetadata(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (value === null) return {};
+    return { customizedMetadata: typeof value === 'object' && !Array.isArray(value) ? value : {} };
+  } catch {
+    // The handler described itself in something that is not JSON.
+    return { customizedMetadata: {} };
+  }
+}

@@ -1,0 +1,149 @@
+// From a reference to a registered model, and back: admission, naming, planning, the lane and the fleet of one version.
+import type { Clock } from '../kernel/index.ts';
+import { planServing, type CallerWishes } from '../model/index.ts';
+import type { Announcements } from './announcements.ts';
+import { Catalog } from './catalog.ts';
+import { Fleet } from './fleet.ts';
+import { GpuAllocator } from './gpu-allocator.ts';
+import { identify } from './identify.ts';
+import { laneSpec } from './lane-spec.ts';
+import type { RegisterRequest } from './management.ts';
+import type { ModelRecord } from './model-record.ts';
+import type { AdmittedModel, ModelStore } from './ports.ts';
+import type { ServingSettings } from './serving-settings.ts';
+import type { ShardControl } from './shard-protocol.ts';
+import { threadsPerWorker, workerSpec } from './worker-spec.ts';
+
+export interface RegistrarOptions {
+  readonly settings: ServingSettings;
+  readonly store: ModelStore;
+  readonly shard: ShardControl;
+  readonly clock: Clock;
+  readonly announce: Announcements;
+}
+
+/** What a snapshot knows beyond wishes: a state that the model was in (surface spec 7.7). */
+export interface RestoredState {
+  readonly version: string;
+  readonly isDefault: boolean;
+  /** Undefined: as for any model loaded at start. 0 is a state, too. */
+  readonly minWorkers: number | undefined;
+  readonly maxWorkers: number | undefined;
+}
+
+/** Of the time allowed for unregistering, the share in which a batch in hand may still finish. */
+const GRACE_SHARE = 0.9;
+/** Downloads and scans of very large models included. */
+const ADMISSION_LIMIT_MS = 30 * 60_000;
+
+export class Registrar {
+  readonly catalog = new Catalog();
+  readonly #options: RegistrarOptions;
+  readonly #gpus: GpuAllocator;
+  #nextWorkerId: number;
+
+  constructor(options: RegistrarOptions) {
+    this.#options = options;
+    this.#gpus = new GpuAllocator(options.settings.gpuCount);
+    this.#nextWorkerId = options.settings.initialWorkerId;
+  }
+
+  /** Vets and registers; no worker is started yet. Throws what admission throws, and `version_conflict`. */
+  async register(
+    url: string,
+    request: RegisterRequest,
+    startupWishes: CallerWishes,
+    isLoadedAtStartup: boolean,
+  ): Promise<ModelRecord> {
+    const admitted = await this.#options.store.admit(url, AbortSignal.timeout(ADMISSION_LIMIT_MS));
+    try {
+      return this.#enrol(admitted, request, startupWishes, isLoadedAtStartup);
+    } catch (error) {
+      await this.#options.store.release(admitted);
+      throw error;
+    }
+  }
+
+  /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
+  #enrol(
+    admitted: AdmittedModel,
+    request: RegisterRequest,
+    startupWishes: CallerWishes,
+    isLoadedAtStartup: boolean,
+  ): ModelRecord {
+    const { settings, shard, clock, announce } = this.#options;
+    const identity = identify(admitted, request, settings.defaultHandler);
+    const { name, version } = identity;
+    const plan = planServing(
+      admitted.wishes,
+      { ...startupWishes, ...request },
+      settings.modelsJson(name, version),
+      isLoadedAtStartup ? { ...settings, initialWorkers: settings.startupWorkers } : settings,
+    );
+    const fleet = new Fleet({
+      key: { name, version },
+      maxRetryMs: plan.maxRetryTimeoutSec * 1000,
+      shard,
+      clock,
+      announce,
+      nextWorkerId: () => String(this.#nextWorkerId++),
+      assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
+      specFor: (workerId, gpuId) =>
+        workerSpec({ ...identity, admitted, plan, workerId, gpuId, threads: this.#threads() }, settings),
+    });
+    const { minWorkers, maxWorkers } = plan;
+    const record = { ...identity, admitted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
+    this.catalog.add(record);
+    shard.openLane(laneSpec(record, settings), this.catalog.isDefault(record));
+    this.announce(record, 'registered', { digest: admitted.digest, url: admitted.url });
+    return record;
+  }
+
+  /** Puts a model back into the state that a snapshot recorded. */
+  restore(record: ModelRecord, { version, isDefault, minWorkers, maxWorkers }: RestoredState): void {
+    const { name, plan } = record;
+    if (record.version !== version) {
+      const message = `${name}: the snapshot says version ${version}, the archive now is ${record.version}.`;
+      this.#options.announce.notice.publish({ level: 'warn', message });
+    }
+    if (isDefault && !this.catalog.isDefault(record)) {
+      this.catalog.setDefault(name, record.version);
+      this.#options.shard.setDefault(record);
+    }
+    record.minWorkers = Math.min(minWorkers ?? plan.minWorkers, this.#options.settings.maxWorkersPerModel);
+    const most = Math.min(maxWorkers ?? record.minWorkers, this.#options.settings.maxWorkersPerModel);
+    record.maxWorkers = Math.max(record.minWorkers, most);
+  }
+
+  /** Starts and stops workers until their number is what the record says. Resolves when those to stop are gone. */
+  resize(record: ModelRecord): Promise<void> {
+    return record.fleet.resize(record.minWorkers, record.maxWorkers, this.#graceMs);
+  }
+
+  /** Takes the model out of service; what it had in hand may finish. Throws `default_version_removal`. */
+  async withdraw(record: ModelRecord): Promise<void> {
+    const { shard, store } = this.#options;
+    this.catalog.remove(record);
+    shard.closeLane(record);
+    await record.fleet.resize(0, 0, this.#graceMs);
+    await store.release(record.admitted);
+    this.announce(record, 'unregistered');
+  }
+
+  get #graceMs(): number {
+    return this.#options.settings.unregisterTimeoutSec * 1000 * GRACE_SHARE;
+  }
+
+  #threads(): number {
+    const workers = this.catalog.all.reduce((sum, { maxWorkers }) => sum + maxWorkers, 0);
+    return threadsPerWorker(this.#options.settings.cpuBudget, workers);
+  }
+
+  announce(
+    { name, version }: ModelRecord,
+    change: Parameters<Announcements['model']['publish']>[0]['change'],
+    detail?: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#options.announce.model.publish({ model: name, version, change, ...(detail === undefined ? {} : { detail }) });
+  }
+}
