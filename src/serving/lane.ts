@@ -274,6 +274,9 @@ export class Lane {
     if (!job.abandon()) return;
     if (job.isQueued) this.#queue.forget(job);
     else if (this.spec.isContinuous) this.#cancelRunning(job);
+    // Operators of streaming models grep these words (surface spec 2.7).
+    const message = `Connection to client got closed; Removing job: ${job.request.requestId}`;
+    if (this.spec.isContinuous) this.#announce.notice.publish({ level: 'warn', message });
   }
 
   #cancelRunning(job: Job): void {
@@ -295,7 +298,10 @@ export class Lane {
   #refuseIfHopeless(request: InferenceRequest): void {
     if (this.#isClosed) throw new Fault('model_not_found', `Model not found: ${this.spec.name}`);
     if (this.#seats.size === 0) throw this.#noWorker('no_worker', request);
-    if (this.spec.useJobTicket && this.#idleSeats() <= this.#queue.length) throw this.#noWorker('queue_full', request);
+    if (this.spec.useJobTicket && this.#idleSeats() <= this.#queue.length) {
+      this.#announce.notice.publish({ level: 'info', message: 'There are no job tickets available' });
+      throw this.#noWorker('queue_full', request);
+    }
   }
 
   #idleSeats(): number {

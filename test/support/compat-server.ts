@@ -26,6 +26,8 @@ export interface CompatServer extends RealServer {
 export const OPEN_SETTINGS = ['disable_token_authorization=true', 'enable_model_api=true'] as const;
 
 const READY_LIMIT_MS = 30_000;
+/** A log line follows its event within the writers' delay; some wait for a worker's retry first. */
+const LINE_LIMIT_MS = 10_000;
 
 export async function startCompatServer(options: RealServerOptions): Promise<CompatServer> {
   const server = await startRealServer({ ...options, config: [...OPEN_SETTINGS, ...(options.config ?? [])] });
@@ -52,6 +54,7 @@ export async function startCompatServer(options: RealServerOptions): Promise<Com
     admin,
     view,
     ready,
+    until: (pattern, timeoutMs = LINE_LIMIT_MS) => server.until(pattern, timeoutMs),
     // The spread takes no symbols of accessors; the server stops with this one.
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

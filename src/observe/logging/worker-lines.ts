@@ -79,6 +79,13 @@ function deathLines(workerId: string, name: string, cause: DeathCause): WorkerLi
     return [line('error', 'Backend worker error'), line('error', `${INIT_EXCEPTION}: ${initFailure}`), disconnected];
   }
   if (cause.kind === 'stopped') return [disconnected];
+  if (cause.kind === 'oversize_response') {
+    return [
+      line('error', `Message size exceed limit: ${cause.bytes}`),
+      line('error', "Consider increasing the 'max_response_size' in 'config.properties' to fix."),
+      disconnected,
+    ];
+  }
   return [line('error', `Backend worker error: ${name} ${describeDeath(cause)}`), disconnected];
 }
 

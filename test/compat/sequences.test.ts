@@ -1,0 +1,183 @@
+// Stateful models (surface spec 2.8, 9.10, 10.8): sequences over HTTP headers.
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorBody } from '../support/compat-server.ts';
+import { describeWithServer } from '../support/compat-suite.ts';
+import type { Exchanged } from '../support/http-exchange.ts';
+import type { TestStore } from '../support/model-store.ts';
+import { behaviour } from './behaviour.ts';
+
+/** Adds up the numbers of each sequence; a `stop` closes it, `sleep` takes its time. */
+const ADDER = `
+import os
+import time
+
+class Adder(object):
+    def initialize(self, context):
+        self.sums = {}
+
+    def handle(self, data, context):
+        answers = []
+        for index, row in enumerate(data):
+            sequence = context.get_sequence_id(index)
+            text = bytes(row.get("body") or row.get("data") or b"0").decode()
+            if text == "sleep":
+                time.sleep(0.4)
+                text = "0"
+            if text == "pid":
+                answers.append(str(os.getpid()))
+                continue
+            if text == "start":
+                answers.append(str(context.get_request_header(index, "ts_request_sequence_start")))
+                context.set_response_header(index, context.header_key_sequence_id, sequence)
+                continue
+            self.sums[sequence] = self.sums.get(sequence, 0) + int(text)
+            context.set_response_header(index, context.header_key_sequence_id, sequence)
+            answers.append(str(self.sums[sequence]))
+        return answers
+`;
+
+/** The same with continuous batching: 0 ends the sequence. */
+const STREAMED_ADDER = `
+class Adder(object):
+    def initialize(self, context):
+        context.cache = {}
+
+    def handle(self, data, context):
+        answers = []
+        criteria = []
+        for index, row in enumerate(data):
+            sequence = context.get_sequence_id(index)
+            number = int(bytes(row.get("body")).decode())
+            context.cache[sequence] = context.cache.get(sequence, 0) + number
+            context.set_response_header(index, context.header_key_sequence_id, sequence)
+            if number == 0:
+                context.set_response_header(index, context.header_key_sequence_end, sequence)
+            answers.append(str(context.cache[sequence]))
+            criteria.append(lambda answer: True)
+        context.stopping_criteria = criteria
+        return answers
+`;
+
+const STATEFUL = 'sequenceBatching: true\nsequenceMaxIdleMSec: 700\nmaxNumSequence: 2\nmaxSequenceJobQueueSize: 3\n';
+const fill = (store: TestStore): void => {
+  store.add('adder', ADDER, { config: `minWorkers: 2\nmaxWorkers: 2\nbatchSize: 2\nmaxBatchDelay: 20\n${STATEFUL}` });
+  store.add('single', ADDER, { config: `minWorkers: 1\nmaxWorkers: 1\nbatchSize: 1\nmaxBatchDelay: 20\n${STATEFUL}` });
+  store.add('streamed', STREAMED_ADDER, {
+    config: `minWorkers: 1\nmaxWorkers: 1\nbatchSize: 4\nmaxBatchDelay: 20\ncontinuousBatching: true\n${STATEFUL}`,
+  });
+};
+
+describeWithServer('sequences', fill, { models: ['adder', 'single', 'streamed'] }, (suite) => {
+  const send = (model: string, id: string | undefined, body: string): Promise<Exchanged> =>
+    suite.server.infer(`/predictions/${model}`, {
+      method: 'POST',
+      headers: id === undefined ? {} : { ts_request_sequence_id: id },
+      body,
+    });
+  const settle = (): Promise<void> => sleep(900);
+
+  describe('by the header ts_request_sequence_id', () => {
+    behaviour('13.4', 'same', 'two interleaved sequences add up apart: 1 4 9 16 25 and 2 6 12 20 30', async () => {
+      await suite.server.ready('adder');
+      const sums = async (id: string, numbers: readonly number[]): Promise<string[]> => {
+        const seen: string[] = [];
+        for (const number of numbers) seen.push((await send('adder', id, String(number))).text);
+        return seen;
+      };
+      const [odd, even] = await Promise.all([sums('odd', [1, 3, 5, 7, 9]), sums('even', [2, 4, 6, 8, 10])]);
+      assert.deepEqual(odd, ['1', '4', '9', '16', '25']);
+      assert.deepEqual(even, ['2', '6', '12', '20', '30']);
+    });
+
+    behaviour('2.8', 'same', 'all requests of one sequence go to one worker', async () => {
+      await settle();
+      const pids = new Set<string>();
+      for (let index = 0; index < 6; index += 1) pids.add((await send('adder', 'same', 'pid')).text);
+      assert.equal(pids.size, 1);
+    });
+
+    behaviour(
+      '2.8',
+      'same',
+      'a request without an id begins a sequence ts-seq-<uuid>, which the handler hands back',
+      async () => {
+        await settle();
+        const begun = await send('adder', undefined, 'start');
+        const id = String(begun.headers['ts_request_sequence_id']);
+        assert.match(id, /^ts-seq-[0-9a-f-]{36}$/);
+        assert.match(begun.text, /^true$/i);
+        assert.equal((await send('adder', id, '5')).text, '5');
+        assert.equal((await send('adder', id, '6')).text, '11');
+      },
+    );
+
+    behaviour('2.8', 'same', 'the name of the header is compared exactly as written', async () => {
+      await settle();
+      const answer = await suite.server.infer('/predictions/adder', {
+        method: 'POST',
+        headers: { TS_REQUEST_SEQUENCE_ID: 'shouted' },
+        body: 'start',
+      });
+      assert.match(String(answer.headers['ts_request_sequence_id']), /^ts-seq-/);
+    });
+  });
+
+  describe('within their limits', () => {
+    behaviour('10.8', 'same', 'one sequence more than maxNumSequence is refused with 503', async () => {
+      await settle();
+      assert.equal((await send('single', 'a', '1')).status, 200);
+      assert.equal((await send('single', 'b', '1')).status, 200);
+      const refused = await send('single', 'c', '1');
+      assert.equal(
+        refused.text,
+        errorBody(
+          503,
+          'ServiceUnavailableException',
+          'Model "single" has no worker to serve inference request. Please use scale workers API to add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize',
+        ),
+      );
+    });
+
+    behaviour('10.8', 'same', 'a sequence expires after sequenceMaxIdleMSec, and its id begins a new one', async () => {
+      await settle();
+      assert.equal((await send('single', 'c', '1')).status, 200);
+      assert.equal((await send('single', 'd', '1')).status, 200);
+    });
+
+    behaviour(
+      '10.8',
+      'same',
+      'more requests than maxSequenceJobQueueSize in one sequence are refused with 503',
+      async () => {
+        await settle();
+        const statuses = await Promise.all(
+          Array.from({ length: 8 }, async () => (await send('single', 'full', 'sleep')).status),
+        );
+        assert.ok(statuses.includes(200));
+        assert.ok(statuses.filter((status) => status === 503).length >= 3, statuses.join());
+      },
+    );
+  });
+
+  describe('with continuous batching', () => {
+    behaviour('13.4', 'same', 'the first answer of continuous mode carries a generated sequence id', async () => {
+      const first = await send('streamed', undefined, '1');
+      const id = String(first.headers['ts_request_sequence_id']);
+      assert.match(id, /^ts-seq-[0-9a-f-]{36}$/);
+      assert.equal((await send('streamed', id, '2')).text, '3');
+      assert.equal((await send('streamed', id, '3')).text, '6');
+    });
+
+    behaviour('2.8', 'same', 'the handler closes sequences by the header ts_request_sequence_end', async () => {
+      await settle();
+      assert.equal((await send('streamed', 'x', '1')).status, 200);
+      assert.equal((await send('streamed', 'y', '1')).status, 200);
+      assert.equal((await send('streamed', 'z', '1')).status, 503);
+      const closed = await send('streamed', 'x', '0');
+      assert.equal(closed.headers['ts_request_sequence_end'], 'x');
+      assert.equal((await send('streamed', 'z', '1')).status, 200);
+    });
+  });
+});

@@ -1,0 +1,217 @@
+// Answers in pieces (surface spec 2.7, 9.6) and continuous batching (10.7) over HTTP.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent } from 'node:http';
+import { connect } from 'node:net';
+import { describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describeWithServer } from '../support/compat-suite.ts';
+import type { TestStore } from '../support/model-store.ts';
+import { behaviour } from './behaviour.ts';
+
+/** Three times `hello`, then `hello world `, as the reference's own streaming model. */
+const HELLO = `
+from ts.handler_utils.utils import send_intermediate_predict_response
+
+def handle(data, context):
+    if data is None:
+        return None
+    for index in range(3):
+        context.set_response_header(0, "x-piece", str(index))
+        send_intermediate_predict_response(["hello"], context.request_ids, "Intermediate Prediction success", 200, context)
+    return ["hello world "]
+`;
+
+/** The older import, a first piece with a status of its own, and a pause in between. */
+const SLOW = `
+import time
+from ts.protocol.otf_message_handler import send_intermediate_predict_response
+
+def handle(data, context):
+    if data is None:
+        return None
+    text = bytes(data[0]["body"]).decode()
+    context.set_response_status(201, "Begun", 0)
+    send_intermediate_predict_response(["first"], context.request_ids, "ok", 200, context)
+    if text == "fail":
+        raise ValueError("in the middle")
+    time.sleep(0.3)
+    context.set_response_status(500, "Late", 0)
+    return ["last"]
+`;
+
+/** Counts each request of a running batch up to the number it asked for, one step per call. */
+const COUNTER = `
+import time
+
+class Counter(object):
+    def initialize(self, context):
+        self.left = {}
+        context.cache = {}
+        self.empty = []
+
+    def handle(self, data, context):
+        time.sleep(0.02)
+        answers = []
+        for index, row in enumerate(data):
+            request = context.get_request_id(index)
+            if request not in context.cache:
+                context.cache[request] = {"until": int(bytes(row["body"])), "at": 0}
+            else:
+                assert row == {} , row
+                assert context.get_request_header(index, "X-Mine") == "kept"
+            context.cache[request]["at"] += 1
+            answers.append("%d/%d;" % (context.cache[request]["at"], len(data)))
+        context.stopping_criteria = [
+            (lambda answer, state=context.cache[context.get_request_id(i)]: state["at"] >= state["until"])
+            for i in range(len(data))
+        ]
+        return answers
+`;
+
+const fill = (store: TestStore): void => {
+  store.add('hello', HELLO);
+  store.add('slow', SLOW);
+  store.add('counter', COUNTER, {
+    config: 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 4\nmaxBatchDelay: 100\ncontinuousBatching: true\n',
+  });
+};
+
+describeWithServer('streaming', fill, { models: ['hello', 'slow', 'counter'] }, (suite) => {
+  describe('with send_intermediate_predict_response', () => {
+    behaviour('13.4', 'same', 'a streamed answer is chunked and reads hellohellohellohello world', async () => {
+      const answer = await suite.server.infer('/predictions/hello', { method: 'POST', body: 'x' });
+      assert.deepEqual([answer.status, answer.headers['transfer-encoding']], [200, 'chunked']);
+      assert.equal(answer.text, 'hellohellohellohello world ');
+    });
+
+    behaviour(
+      '2.7',
+      'same',
+      'every piece is exactly one chunk, and the terminating chunk follows the last',
+      async () => {
+        const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+        await once(socket, 'connect');
+        let seen = '';
+        socket.setEncoding('utf8').on('data', (text: string) => (seen += text));
+        socket.write('GET /predictions/hello HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+        while (!seen.endsWith('\r\n0\r\n\r\n')) await sleep(10);
+        assert.equal(
+          seen.slice(seen.indexOf('\r\n\r\n') + 4),
+          '5\r\nhello\r\n5\r\nhello\r\n5\r\nhello\r\nc\r\nhello world \r\n0\r\n\r\n',
+        );
+        // The connection stays: the next request is answered on it.
+        seen = '';
+        socket.write('GET /ping HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n');
+        await once(socket, 'end');
+        assert.match(seen, /^HTTP\/1\.1 200 [^]*Healthy/);
+      },
+    );
+
+    behaviour('2.7', 'same', 'the head comes with the first piece: its headers, and ts_stream_next: true', async () => {
+      const answer = await suite.server.infer('/predictions/hello');
+      assert.equal(answer.headers['ts_stream_next'], 'true');
+      assert.equal(answer.headers['x-piece'], '0');
+      assert.equal(answer.headers['content-length'], undefined);
+      assert.match(String(answer.headers['x-request-id']), /^[0-9a-f-]{36}$/);
+    });
+
+    behaviour(
+      '2.7',
+      'same',
+      'the first piece arrives before the last is made; status and headers of later ones are ignored',
+      async () => {
+        const response = await suite.server.predict('slow', Buffer.from('x'));
+        assert.deepEqual([response.status, response.statusText], [201, 'Begun']);
+        const reader = response.body!.getReader();
+        const started = performance.now();
+        assert.equal(Buffer.from((await reader.read()).value!).toString(), 'first');
+        assert.ok(performance.now() - started < 200);
+        assert.equal(Buffer.from((await reader.read()).value!).toString(), 'last');
+        assert.ok((await reader.read()).done);
+      },
+    );
+
+    behaviour('2.7', 'same', 'a stream keeps its connection for the next request', async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      try {
+        assert.equal((await suite.server.infer('/predictions/hello', { agent })).headers['connection'], 'keep-alive');
+        assert.equal((await suite.server.infer('/ping', { agent })).status, 200);
+      } finally {
+        agent.destroy();
+      }
+    });
+
+    behaviour(
+      '2.7',
+      'stricter',
+      'a stream that fails midway is cut, instead of an error document inside the body',
+      async () => {
+        await assert.rejects(suite.server.infer('/predictions/slow', { method: 'POST', body: 'fail' }), {
+          code: 'ECONNRESET',
+        });
+        assert.equal((await suite.server.predict('slow', Buffer.from('x'))).status, 201);
+      },
+    );
+  });
+
+  describe('with continuous batching', () => {
+    const count = (until: number): Promise<string> =>
+      suite.server
+        .infer('/predictions/counter', { method: 'POST', headers: { 'X-Mine': 'kept' }, body: String(until) })
+        .then(({ text }) => text);
+    const steps = (text: string): string[] => text.replaceAll(/\/\d+/g, '').split(';').slice(0, -1);
+
+    behaviour('10.7', 'same', 'a request stays in the running batch until its stopping criterion says so', async () => {
+      assert.deepEqual(steps(await count(4)), ['1', '2', '3', '4']);
+    });
+
+    behaviour('9.6', 'same', 'requests that stay come again with their headers and an empty dict', async () => {
+      // COUNTER asserts both; a failure would have cut the stream.
+      assert.deepEqual(steps(await count(3)), ['1', '2', '3']);
+    });
+
+    behaviour('10.7', 'same', 'waiting requests join the running batch, and each leaves when it is done', async () => {
+      const long = count(12);
+      await sleep(60);
+      const [short, other, first] = await Promise.all([count(2), count(3), long]);
+      assert.deepEqual([steps(short).length, steps(other).length, steps(first).length], [2, 3, 12]);
+      assert.match(first, /\/3;/);
+      assert.match(first, /12\/1;$/);
+    });
+
+    behaviour(
+      '9.6',
+      'same',
+      'a request that is done at its first step is answered as a stream of one piece',
+      async () => {
+        const answer = await suite.server.infer('/predictions/counter', {
+          method: 'POST',
+          headers: { 'X-Mine': 'kept' },
+          body: '1',
+        });
+        assert.deepEqual([answer.status, answer.text], [200, '1/1;']);
+      },
+    );
+
+    behaviour(
+      '10.7',
+      'same',
+      'the job of a client that went away is dropped at its next turn, and the log says so',
+      async () => {
+        const gone = new AbortController();
+        const vanished = suite.server.infer('/predictions/counter', {
+          method: 'POST',
+          headers: { 'X-Mine': 'kept' },
+          body: '500',
+          signal: gone.signal,
+        });
+        await sleep(150);
+        gone.abort();
+        await assert.rejects(vanished);
+        await suite.server.until(/Connection to client got closed; Removing job: [0-9a-f-]{36}/);
+        assert.match(await count(2), /^1\/1;2\/1;$/);
+      },
+    );
+  });
+});
