@@ -1,4 +1,6 @@
 // Level `process`: a small Python stage puts limits, Landlock and the allowlist on itself, then becomes the worker.
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { workerFilter, innerFilter, type Architecture, type FilterOptions } from '../../policy/index.ts';
 import type { WrapRequest } from './contract.ts';
 import { workerEnvironment } from './environment.ts';
@@ -42,7 +44,7 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
   const allowSubprocess = cage.filter.allowSubprocess && request.runtime !== 'onnx';
   const devices = request.gpuId === null ? [] : gpuDevices(request.gpuId);
   const hasGpu = devices.length > 0;
-  const limits = resourceLimits(request.limits, hasGpu);
+  const limits = resourceLimits(request.limits, request.runtime, hasGpu);
   const filter = workerFilter({
     ...cage.filter,
     // The stage itself becomes the worker by execve, so children can only be refused as clones.
@@ -58,7 +60,7 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     rlimits: cage.sharesUid ? { ...limits, NPROC: Math.max(SHARED_UID_TASKS, request.limits.tasks) } : limits,
     landlock: {
       minAbi: MIN_LANDLOCK_ABI,
-      read: [...READ, request.modelDir, ...(hasGpu ? GPU_PATHS : [])],
+      read: [...READ, request.modelDir, ...packageFiles(request, wanted), ...(hasGpu ? GPU_PATHS : [])],
       execute: [...EXECUTE, ...wanted.paths],
       write: cage.hasOwnShm ? [tmp, '/dev/shm'] : [tmp],
       device: [...DEVICES, ...devices],
@@ -82,6 +84,16 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
         ? { filter: asJson(compileFilter(innerFilter(cage.filter), cage.architecture)) }
         : null,
   };
+}
+
+/** Node looks for a package.json in every folder above a module, and takes "permission denied" for the end of the world. */
+function packageFiles(request: WrapRequest, wanted: Wanted): string[] {
+  if (request.runtime === 'python') return [];
+  const files = new Set<string>();
+  for (const path of [request.modelDir, ...wanted.paths]) {
+    for (let folder = dirname(path); folder !== '/'; folder = dirname(folder)) files.add(join(folder, 'package.json'));
+  }
+  return [...files].filter((file) => existsSync(file));
 }
 
 function asJson(filter: SeccompProgram): { readonly program: string; readonly selfSlots: readonly number[] } {

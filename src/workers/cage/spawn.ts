@@ -1,6 +1,6 @@
 // Starts a caged command: descriptor 3 is the frame socket, nothing else of this process reaches the child.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import type { CagedCommand } from './contract.ts';
 
 /**
@@ -37,7 +37,8 @@ const O_CLOEXEC = 0o2000000;
 /** Descriptors that this process itself inherited and that Node would hand on: they are covered with /dev/null. */
 function inheritableFds(): number[] {
   const found: number[] = [];
-  for (const name of readdirSync('/proc/self/fd')) {
+  // Elsewhere than on Linux there is level `none` only, which hides nothing.
+  for (const name of existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd') : []) {
     const flags = /^flags:\s+(\d+)$/m.exec(fdinfo(name))?.[1];
     if (flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0) found.push(Number(name));
   }

@@ -57,7 +57,7 @@ export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wante
     hasDisableUserns: cage.bubblewrap.hasDisableUserns,
     seccompFd: SECCOMP_FD,
   });
-  const limits = prlimitArguments(resourceLimits(request.limits, devices.length > 0));
+  const limits = prlimitArguments(resourceLimits(request.limits, request.runtime, devices.length > 0));
   return {
     command: [
       ...[cage.bubblewrap.path, '--args', String(ARGUMENTS_FD), '--'],

@@ -1,5 +1,7 @@
 // One uid for each running worker, so that not even two workers of one model can touch each other.
 
+import { Fault } from '../../kernel/index.ts';
+
 /** 65000 to 65533 belong to nobody by Debian's policy, and fit into a container's usual 65536 uids. */
 const FIRST_UID = 65_000;
 const COUNT = 500;
@@ -11,13 +13,15 @@ export class WorkerUids {
     this.#free = Array.from({ length: COUNT }, (_, index) => first + index);
   }
 
-  /** The one that has been free for longest. Past five hundred workers they are shared. */
+  /** The one that has been free for longest. Throws `worker_start_failed` rather than let two workers share one. */
   take(): number {
-    const uid = this.#free.shift() ?? FIRST_UID;
+    const uid = this.#free.shift();
+    if (uid === undefined)
+      throw new Fault('worker_start_failed', `More than ${COUNT} workers cannot run at once as root.`);
     return uid;
   }
 
   give(uid: number): void {
-    if (!this.#free.includes(uid)) this.#free.push(uid);
+    this.#free.push(uid);
   }
 }

@@ -53,11 +53,16 @@ describe('isolation that cannot be had', { skip: needsBwrap }, () => {
   });
 });
 
-async function attempt(before: readonly string[], level: string, path = '/usr/bin:/bin'): Promise<Trial> {
+async function attempt(
+  before: readonly string[],
+  level: string,
+  path = '/usr/bin:/bin',
+  python = '/usr/bin/python3',
+): Promise<Trial> {
   const become = IS_ROOT
     ? ['/usr/bin/setpriv', '--reuid', ORDINARY_UID, '--regid', ORDINARY_UID, '--clear-groups']
     : [];
-  const [file = '', ...args] = [...become, ...before, process.execPath, SCRIPT, level];
+  const [file = '', ...args] = [...become, ...before, process.execPath, SCRIPT, level, python];
   const { stdout } = await run(file, args, { env: { PATH: path }, timeout: 30_000 });
   return JSON.parse(stdout) as Trial;
 }
@@ -67,3 +72,20 @@ function isReadable(): boolean {
   const folders = import.meta.dirname.split('/').map((_, index, all) => all.slice(0, index + 1).join('/') || '/');
   return !IS_ROOT || folders.every((folder) => (statSync(folder).mode & 0o005) === 0o005);
 }
+
+describe('a machine without Python', { skip: needsBwrap }, () => {
+  for (const level of ['strict', 'process']) {
+    test(`is probed from a Node worker at ${level}, which stays inside`, async () => {
+      const trial = await attempt([], level, undefined, '/no/such/python');
+      assert.ok(trial.kind === 'given', JSON.stringify(trial));
+      assert.deepEqual(trial.hits, []);
+      assert.ok(trial.tried > 10);
+    });
+  }
+
+  test('has attacks that are real', async () => {
+    const trial = await attempt([], 'none', undefined, '/no/such/python');
+    assert.ok(trial.kind === 'given');
+    for (const id of ['F01', 'F02', 'F03', 'F04', 'P04', 'N01', 'N05']) assert.ok(trial.hits.includes(id), id);
+  });
+});

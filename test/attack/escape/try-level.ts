@@ -1,4 +1,4 @@
-// Asks for one level of isolation where it is run, and probes what it got: `node try-level.ts LEVEL`. JSON on stdout.
+// Asks for one level of isolation where it is run, and probes what it got: `node try-level.ts LEVEL [PYTHON]`. JSON on stdout.
 import { Fault } from '../../../src/kernel/index.ts';
 import type { IsolationLevel } from '../../../src/policy/index.ts';
 import { createCage, runBootProbes } from '../../../src/workers/index.ts';
@@ -7,12 +7,13 @@ export type Trial =
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
   | { readonly kind: 'given'; readonly hits: readonly string[]; readonly tried: number };
 
-process.stdout.write(JSON.stringify(await trial(process.argv[2] as IsolationLevel)));
+const [level, python] = process.argv.slice(2) as [IsolationLevel, string | undefined];
+process.stdout.write(JSON.stringify(await trial()));
 
-async function trial(level: IsolationLevel): Promise<Trial> {
+async function trial(): Promise<Trial> {
   try {
     const cage = await createCage({ level });
-    const { hits, blocked } = await runBootProbes(cage, { python: '/usr/bin/python3' });
+    const { hits, blocked } = await runBootProbes(cage, { python: python ?? '/usr/bin/python3' });
     return { kind: 'given', hits: hits.map(({ id }) => id), tried: hits.length + blocked.length };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
