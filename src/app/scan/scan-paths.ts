@@ -34,7 +34,7 @@ export async function listTargets(path: string): Promise<readonly ScanTarget[]> 
   return [{ path, name: basename(real), siblings: await walk(dirname(real), false) }];
 }
 
-const ARCHIVE = /\.(mar|war|zip|tgz|tar\.gz)$/i;
+const MODEL_ARCHIVE = /\.(mar|tgz|tar\.gz)$/i;
 
 /** Findings and verdict of one file. Failures of the inspection are findings too: fail closed. */
 export async function scanFile(target: ScanTarget, signal: AbortSignal): Promise<ScannedFile> {
@@ -47,16 +47,19 @@ export async function scanFile(target: ScanTarget, signal: AbortSignal): Promise
 
 async function findingsOf({ path, name, siblings }: ScanTarget, signal: AbortSignal): Promise<readonly Finding[]> {
   const real = await realpath(path);
-  if (ARCHIVE.test(name)) return scanArchive(real, signal);
+  if (MODEL_ARCHIVE.test(name)) return scanArchive(real, signal);
   const file = await fileForInspection(real, name);
   const findings = await inspectFile(file, siblings, signal);
+  // Some checkpoints are called .zip; every other zip is a container.
+  if (/\.(zip|war)$/i.test(name) && findings.some(({ code }) => code === 'nested_archive'))
+    return scanArchive(real, signal);
   return findings.map((finding) => ({ ...finding, member: '' }));
 }
 
 async function scanArchive(path: string, signal: AbortSignal): Promise<readonly Finding[]> {
   await using archive = await unpackForInspection(path, DEFAULT_CONTAINER_LIMITS, signal);
   const findings = await inspectContent(archive.files, signal);
-  if (/\.(mar|tgz|tar\.gz)$/i.test(path)) await describe(archive.files);
+  if (MODEL_ARCHIVE.test(path)) await describe(archive.files);
   return findings;
 }
 

@@ -11,6 +11,8 @@ const MAX_STRING_BYTES = 16 * 1024 * 1024;
 const MAX_NAME_BYTES = 64 * 1024;
 const MAX_DIMENSIONS = 4;
 const MAX_ARRAY_DEPTH = 4;
+/** Texts or arrays in one array; the largest vocabularies have a few hundred thousand. */
+const MAX_NESTED_ITEMS = 16_000_000;
 const DEFAULT_ALIGNMENT = 32;
 /** Smallest metadata entry: key length, one character, type, one byte. Bounds the count by the file. */
 const MIN_ENTRY_BYTES = 14;
@@ -87,6 +89,7 @@ async function skipValue(reader: Window, type: number, depth: number): Promise<v
   const itemBytes = SCALAR_BYTES[itemType];
   const items = count(reader, itemBytes ?? 8);
   if (itemBytes !== undefined) return reader.skip(items * itemBytes);
+  if (items > MAX_NESTED_ITEMS) throw reader.refusal('An array is too long.');
   for (let i = 0; i < items; i++) await skipValue(reader, itemType, depth + 1);
 }
 

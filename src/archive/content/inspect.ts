@@ -161,7 +161,7 @@ async function inspectUnmarkedPickle(
 async function inspectZip(file: RandomAccess, kind: NameKind, report: Report): Promise<void> {
   const index = await readZipIndex(file, TORCH_LIMITS);
   if (isTorchZip(index)) {
-    requireKind(kind, ['torch', 'other'], 'a torch checkpoint');
+    requireKind(kind, ['torch', 'other', 'archive'], 'a torch checkpoint');
     return inspectTorchZip(file, index, report);
   }
   if (isNpz(index)) {

@@ -24,8 +24,9 @@ export type Siblings = ReadonlyMap<string, number>;
 /** `name` is the model's own path, from which external data is resolved. */
 export async function inspectOnnx(file: RandomAccess, name: string, siblings: Siblings, report: Report): Promise<void> {
   const walk = new OnnxWalk(name, siblings);
-  const kept = { Model: [1], Tensor: [1, 2, 14], Entry: [1, 2], Node: [4, 7], Function: [1, 10] };
-  await walkProtobuf(file, 'Model', { schema: MESSAGES, kept, onEnd: (message) => walk.end(message) });
+  const lengthsOnly = { Tensor: [TENSOR.rawData] };
+  const kept = { Model: [1], Tensor: [1, 2, 9, 14], Entry: [1, 2], Node: [4, 7], Function: [1, 10] };
+  await walkProtobuf(file, 'Model', { schema: MESSAGES, kept, lengthsOnly, onEnd: (message) => walk.end(message) });
   walk.finish(report);
 }
 
@@ -53,21 +54,22 @@ class OnnxWalk {
       case 'Tensor':
         return this.#endTensor(message);
       case 'Node': {
-        const domain = message.texts.get(NODE.domain)?.at(-1) ?? '';
+        const domain = message.texts?.get(NODE.domain)?.at(-1) ?? '';
         if (!DOMAINS.has(domain))
-          this.#customOperators.add(`${domain}::${message.texts.get(NODE.opType)?.at(-1) ?? ''}`);
+          this.#customOperators.add(`${domain}::${message.texts?.get(NODE.opType)?.at(-1) ?? ''}`);
         return;
       }
       case 'Function':
         this.#functions.add(
-          `${message.texts.get(FUNCTION.domain)?.at(-1)}::${message.texts.get(FUNCTION.name)?.at(-1)}`,
+          `${message.texts?.get(FUNCTION.domain)?.at(-1)}::${message.texts?.get(FUNCTION.name)?.at(-1)}`,
         );
         return;
       case 'Graph':
         this.#hasGraph = true;
         return;
       case 'Model':
-        if (!message.numbers.has(MODEL.irVersion)) throw new Refusal('onnx_malformed', 'The model has no IR version.');
+        if (message.numbers?.has(MODEL.irVersion) !== true)
+          throw new Refusal('onnx_malformed', 'The model has no IR version.');
         return;
       default:
     }
@@ -83,9 +85,9 @@ class OnnxWalk {
 
   #endEntry(entry: Message, tensor: Message): void {
     const entries = this.#external.get(tensor) ?? new Map<string, string>();
-    const key = entry.texts.get(ENTRY.key)?.at(-1) ?? '';
+    const key = entry.texts?.get(ENTRY.key)?.at(-1) ?? '';
     if (entries.has(key)) throw new Refusal('onnx_external_data', `External data names ${key} twice.`);
-    entries.set(key, entry.texts.get(ENTRY.value)?.at(-1) ?? '');
+    entries.set(key, entry.texts?.get(ENTRY.value)?.at(-1) ?? '');
     this.#external.set(tensor, entries);
   }
 
@@ -93,9 +95,9 @@ class OnnxWalk {
     const entries = this.#external.get(tensor);
     this.#external.delete(tensor);
     const bytes = rawBytes(tensor);
-    const isExternal = tensor.numbers.get(TENSOR.dataLocation)?.includes(1) === true;
+    const isExternal = tensor.numbers?.get(TENSOR.dataLocation)?.includes(1) === true;
     if (isExternal || entries?.has('location') === true) return this.#checkExternal(entries ?? new Map(), bytes);
-    const raw = tensor.lengths.get(TENSOR.rawData);
+    const raw = tensor.lengths?.get(TENSOR.rawData);
     if (raw !== undefined && bytes !== undefined && BigInt(raw) !== bytes) {
       throw new Refusal('onnx_malformed', 'A tensor has another length than its shape needs.');
     }
@@ -122,10 +124,10 @@ class OnnxWalk {
 
 /** What the shape says; undefined for strings. */
 function rawBytes(tensor: Message): bigint | undefined {
-  const type = tensor.numbers.get(TENSOR.dataType)?.at(-1) ?? 0;
+  const type = tensor.numbers?.get(TENSOR.dataType)?.at(-1) ?? 0;
   const bits = ELEMENT_BITS[type];
   if (type >= ELEMENT_BITS.length) throw new Refusal('onnx_malformed', `The tensor type ${type} is unknown.`);
-  const dims = tensor.numbers.get(TENSOR.dims) ?? [];
+  const dims = tensor.numbers?.get(TENSOR.dims) ?? [];
   const elements = dims.reduce((product, dim) => product * BigInt(dim), 1n);
   if (dims.some((dim) => dim > Number.MAX_SAFE_INTEGER))
     throw new Refusal('onnx_malformed', 'A dimension is negative.');

@@ -2,7 +2,7 @@
 import type { RandomAccess } from '../random-access.ts';
 import { Refusal } from './refusal.ts';
 import { NeedsMoreBytes } from './pickle/cursor.ts';
-import { interpretPickle, type InterpretOptions, type PickleSummary } from './pickle/interpret.ts';
+import { interpretPickleGently, type InterpretOptions, type PickleSummary } from './pickle/interpret.ts';
 import type { Report } from './report.ts';
 
 /** A pickle without its tensors: names and shapes. The largest real ones have tens of megabytes. */
@@ -21,7 +21,7 @@ export async function readPickle(
     const bytes = await file.read(start, Math.min(budget, total, MAX_PICKLE_BYTES));
     try {
       options.storages?.clear();
-      const summary = interpretPickle(bytes, { ...options, start: 0, total });
+      const summary = await interpretPickleGently(bytes, { ...options, start: 0, total });
       return { ...summary, end: start + summary.end };
     } catch (thrown) {
       if (!(thrown instanceof NeedsMoreBytes)) throw at(thrown, start);

@@ -6,6 +6,8 @@ import { Window } from './window.ts';
 /** Depth of honest graphs with subgraphs in loops; protobuf's own default limit is 100. */
 const MAX_DEPTH = 64;
 const MAX_VARINT_BYTES = 10;
+/** The largest graphs have some hundred thousand nodes of ten messages each. */
+const MAX_MESSAGES = 20_000_000;
 /** Longest text that a visitor gets to see. */
 const MAX_TEXT_BYTES = 4096;
 
@@ -15,16 +17,18 @@ export interface Message {
   readonly parent: Message | undefined;
   /** Its field number in the parent; 0 for the root. */
   readonly field: number;
-  readonly numbers: Map<number, number[]>;
-  readonly texts: Map<number, string[]>;
-  /** Payload lengths of text and byte fields, by field number. */
-  readonly lengths: Map<number, number>;
+  numbers: Map<number, number[]> | undefined;
+  texts: Map<number, string[]> | undefined;
+  /** Payload lengths of kept text and byte fields, by field number. */
+  lengths: Map<number, number> | undefined;
 }
 
 export interface Visitor {
   readonly schema: Readonly<Record<MessageName, Readonly<Record<number, FieldType>>>>;
   /** Fields whose values are kept, by message. Repeated numbers are kept up to a few hundred. */
   readonly kept: Partial<Readonly<Record<MessageName, readonly number[]>>>;
+  /** Kept fields of which only the payload's length is of interest. */
+  readonly lengthsOnly: Partial<Readonly<Record<MessageName, readonly number[]>>>;
   /** Called when a message is complete, children first. */
   onEnd(message: Message): void;
 }
@@ -39,6 +43,7 @@ interface Frame {
 /** Walks the root message that fills the whole file. Refuses unknown fields and wire types. */
 export async function walkProtobuf(file: RandomAccess, root: MessageName, visitor: Visitor): Promise<void> {
   const reader = new Window(file, 'onnx_malformed');
+  let messages = 0;
   const stack: Frame[] = [{ message: newMessage(root, undefined, 0), end: file.size }];
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
     if (reader.position === frame.end) {
@@ -51,6 +56,7 @@ export async function walkProtobuf(file: RandomAccess, root: MessageName, visito
     if (child === undefined) continue;
     if (typeof child === 'number') await keepText(reader, frame.message, child);
     else if (stack.length >= MAX_DEPTH) throw reader.refusal('Messages nest too deep.');
+    else if (++messages > MAX_MESSAGES) throw reader.refusal('There are too many messages.');
     else stack.push(child);
   }
 }
@@ -69,8 +75,8 @@ function readField(reader: Window, frame: Frame, visitor: Visitor): Frame | numb
     if (length > end - reader.position) throw reader.refusal('A field is longer than its message.');
     if (type.length > 1)
       return { message: newMessage(type as MessageName, message, field), end: reader.position + length };
-    message.lengths.set(field, length);
-    if (isKept && type === 's') return field;
+    if (isKept) (message.lengths ??= new Map()).set(field, length);
+    if (isKept && type === 's' && !visitor.lengthsOnly[message.name]?.includes(field)) return field;
     if (isKept && type === 'i') keepPacked(reader, message, field, length);
     else reader.skip(length);
     return undefined;
@@ -87,11 +93,11 @@ function readField(reader: Window, frame: Frame, visitor: Visitor): Frame | numb
 }
 
 function newMessage(name: MessageName, parent: Message | undefined, field: number): Message {
-  return { name, parent, field, numbers: new Map(), texts: new Map(), lengths: new Map() };
+  return { name, parent, field, numbers: undefined, texts: undefined, lengths: undefined };
 }
 
 function keep(message: Message, field: number, value: number, reader: Window): void {
-  const values = message.numbers.get(field) ?? [];
+  const values = (message.numbers ??= new Map()).get(field) ?? [];
   if (values.length >= MAX_KEPT) throw reader.refusal(`The field ${field} of ${message.name} repeats too often.`);
   values.push(value);
   message.numbers.set(field, values);
@@ -108,10 +114,10 @@ function keepPacked(reader: Window, message: Message, field: number, length: num
 }
 
 async function keepText(reader: Window, message: Message, field: number): Promise<void> {
-  const length = message.lengths.get(field) as number;
+  const length = message.lengths?.get(field) ?? 0;
   if (length > MAX_TEXT_BYTES) throw reader.refusal(`The field ${field} of ${message.name} is too long.`);
   await reader.ensure(length);
-  const values = message.texts.get(field) ?? [];
+  const values = (message.texts ??= new Map()).get(field) ?? [];
   values.push(Buffer.from(reader.bytes(length)).toString('utf8'));
   message.texts.set(field, values);
 }

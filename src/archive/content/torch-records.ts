@@ -1,7 +1,7 @@
 // The records of a torch zip: one root, pickles that end where they must, storages that are all there.
 import { readMember, readWhole, type ContainerIndex, type Member } from '../container.ts';
 import type { RandomAccess } from '../random-access.ts';
-import { interpretPickle, type PickleSummary } from './pickle/interpret.ts';
+import { interpretPickleGently, type PickleSummary } from './pickle/interpret.ts';
 import type { Profile } from './pickle/machine.ts';
 import type { StorageValue } from './pickle/values.ts';
 import { MAX_PICKLE_BYTES, trailing } from './pickle-file.ts';
@@ -35,7 +35,7 @@ export async function inspectRecordPickle(
   if (member.size > MAX_PICKLE_BYTES) throw new Refusal('pickle_limit', `The record ${name} is larger than 256 MiB.`);
   const storages = new Map<string, StorageValue>();
   const bytes = await readWhole(file, member, MAX_PICKLE_BYTES);
-  const summary = interpretPickle(bytes, { profile, storages });
+  const summary = await interpretPickleGently(bytes, { profile, storages });
   if (summary.end !== bytes.length) throw trailing(summary.end);
   return { summary, storages };
 }

@@ -266,7 +266,7 @@ function counter(args: Args): DictValue {
   if (args.length === 0) return newDict('Counter');
   const counts = only(args);
   if (counts.kind !== 'dict') return refuse(`A Counter is made of a ${counts.kind}.`);
-  return { ...counts, type: 'Counter', keys: [...counts.keys], values: [...counts.values] };
+  return { ...counts, type: 'Counter' };
 }
 
 function newSet(args: Args): Value {

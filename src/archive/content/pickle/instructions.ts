@@ -127,10 +127,10 @@ plain(0x90, 'ADDITEMS', (m) => {
   const items = m.popMark();
   if (m.top().kind !== 'set')
     throw new Refusal('pickle_call_not_allowed', 'Members are added to something that is no set.');
-  items.forEach(requireHashable);
+  requireMembers(m, items);
 });
 plain(0x91, 'FROZENSET', (m) => {
-  m.popMark().forEach(requireHashable);
+  requireMembers(m, m.popMark());
   m.push({ kind: 'set' });
 });
 
@@ -146,19 +146,19 @@ plain(0x93, 'STACK_GLOBAL', (m) => {
   m.pushGlobal(module.text, name.text);
 });
 torch(0x52, 'REDUCE', (m) => {
-  const args = m.pop();
+  const args = m.popCharged();
   const callable = m.pop();
   if (m.isProbe) return probedCall(m);
   m.pushCalled(m.profile.reader === 'torchscript' ? callTorchScript(callable, args) : call(callable, args));
 });
 torch(0x81, 'NEWOBJ', (m) => {
-  const args = m.pop();
+  const args = m.popCharged();
   const cls = m.pop();
   if (m.isProbe) return probedCall(m);
   m.push(isScriptClass(cls) ? { kind: 'object', type: 'torchscript' } : makeNew(cls, args));
 });
 torch(0x62, 'BUILD', (m) => {
-  const state = m.pop();
+  const state = m.popCharged();
   const target = m.top();
   if (m.isProbe) return;
   if (target.kind !== 'object' || target.type !== 'torchscript') build(target, state);
@@ -205,6 +205,13 @@ function textOf(value: Value): string {
 
 function isScriptClass(cls: Value): boolean {
   return cls.kind === 'global' && cls.name.startsWith('__torch__.');
+}
+
+function requireMembers(m: Machine, items: readonly Value[]): void {
+  for (const item of items) {
+    m.charge(item);
+    requireHashable(item);
+  }
 }
 
 function append(m: Machine, items: readonly Value[]): void {

@@ -32,26 +32,51 @@ export interface InterpretOptions {
  * sound construction, would not allow, and NeedsMoreBytes where `bytes` ends before the stream does.
  */
 export function interpretPickle(bytes: Uint8Array, options: InterpretOptions = {}): PickleSummary {
+  const slices = interpretInSlices(bytes, options);
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same, giving way to the event loop every few milliseconds: predictions do not wait for an inspection. */
+export async function interpretPickleGently(bytes: Uint8Array, options: InterpretOptions = {}): Promise<PickleSummary> {
+  const slices = interpretInSlices(bytes, options);
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done === true) return value;
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+}
+
+/** Some three milliseconds. */
+const INSTRUCTIONS_PER_SLICE = 20_000;
+
+function* interpretInSlices(bytes: Uint8Array, options: InterpretOptions): Generator<undefined, PickleSummary> {
   const { start = 0, total = bytes.length, profile = PLAIN, storages = new Map() } = options;
   const machine = new Machine(new Cursor(bytes, start, total), profile, storages);
   let offset = start;
   try {
-    for (;;) {
+    while (machine.result === undefined) {
       offset = machine.input.position;
-      if (++machine.instructions > MAX_INSTRUCTIONS) throw new Refusal('pickle_limit', 'Too many instructions.');
-      const byte = machine.input.opcode();
-      const step = instruction(byte);
-      if (step === undefined)
-        throw new Refusal('pickle_malformed', `The byte 0x${byte.toString(16)} is no instruction.`);
-      if (!step.isWeightsOnly) machine.isWeightsOnly = false;
-      step.run(machine);
-      if (machine.result !== undefined) return summary(machine, machine.result);
+      if (machine.instructions >= MAX_INSTRUCTIONS) throw new Refusal('pickle_limit', 'Too many instructions.');
+      step(machine);
+      if (machine.instructions % INSTRUCTIONS_PER_SLICE === 0) yield;
     }
+    return summary(machine, machine.result);
   } catch (thrown) {
-    if (thrown instanceof Refusal && thrown.offset === undefined)
-      throw new Refusal(thrown.code, thrown.message, offset);
-    throw thrown;
+    if (!(thrown instanceof Refusal) || thrown.offset !== undefined) throw thrown;
+    throw new Refusal(thrown.code, thrown.message, offset);
   }
+}
+
+function step(machine: Machine): void {
+  machine.instructions++;
+  const byte = machine.input.opcode();
+  const found = instruction(byte);
+  if (found === undefined) throw new Refusal('pickle_malformed', `The byte 0x${byte.toString(16)} is no instruction.`);
+  if (!found.isWeightsOnly) machine.isWeightsOnly = false;
+  found.run(machine);
 }
 
 function summary(machine: Machine, value: Value): PickleSummary {
@@ -72,11 +97,7 @@ function summary(machine: Machine, value: Value): PickleSummary {
 export function actsLikePickle(bytes: Uint8Array, total: number): boolean {
   const machine = new Machine(new Cursor(bytes, 0, total), { reader: 'probe', storages: 'none' }, new Map());
   try {
-    for (let left = MAX_INSTRUCTIONS; left > 0 && machine.result === undefined; left--) {
-      const step = instruction(machine.input.opcode());
-      if (step === undefined) break;
-      step.run(machine);
-    }
+    for (let left = MAX_INSTRUCTIONS; left > 0 && machine.result === undefined; left--) step(machine);
   } catch (thrown) {
     if (thrown instanceof NeedsMoreBytes) return true;
     // Whatever else stopped the probe: what it saw until then counts.

@@ -3,7 +3,7 @@ import { Refusal } from '../refusal.ts';
 import type { Cursor } from './cursor.ts';
 import { HARMLESS_GLOBALS, TORCHSCRIPT_CALLS, WEIGHTS_ONLY_GLOBALS } from './globals.ts';
 import { persistentStorage } from './tensors.ts';
-import { requireHashable, type StorageValue, type TensorValue, type Value } from './values.ts';
+import { costOf, requireHashable, type StorageValue, type TensorValue, type Value } from './values.ts';
 
 /** Who reads the stream, and what it may therefore refer to. */
 export interface Profile {
@@ -17,6 +17,8 @@ export const MAX_INSTRUCTIONS = 5_000_000;
 const MAX_STACK = 1_000_000;
 const MAX_MARKS = 10_000;
 const MAX_MEMO = 1_000_000;
+/** Values looked at in calls and keys: a shared one costs again each time, here as in the real reader. About a second. */
+const MAX_WORK = 100_000_000;
 
 const PART = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const SCRIPT_CLASS = /^__torch__(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
@@ -38,6 +40,7 @@ export class Machine {
   result: Value | undefined;
   readonly #stack: Value[] = [];
   readonly #marks: number[] = [];
+  #work = 0;
   readonly #memo = new Map<number, Value>();
 
   constructor(input: Cursor, profile: Profile, storages: Map<string, StorageValue>) {
@@ -65,6 +68,18 @@ export class Machine {
   top(): Value {
     if (this.#stack.length <= (this.#marks.at(-1) ?? 0)) throw underflow();
     return this.#stack.at(-1) as Value;
+  }
+
+  /** Pops a value that a rule will look into, and counts what that costs. */
+  popCharged(): Value {
+    const value = this.pop();
+    if (!this.isProbe) this.charge(value);
+    return value;
+  }
+
+  charge(value: Value): void {
+    this.#work += costOf(value);
+    if (this.#work > MAX_WORK) throw new Refusal('pickle_limit', 'The stream makes its reader work without end.');
   }
 
   mark(): void {
@@ -136,6 +151,7 @@ export class Machine {
     if (target.kind !== 'dict') throw new Refusal('pickle_call_not_allowed', `Items are set on a ${target.kind}.`);
     if (items.length % 2 !== 0) throw new Refusal('pickle_malformed', 'A dictionary has a key without a value.');
     for (let i = 0; i < items.length; i += 2) {
+      this.charge(items[i] as Value);
       requireHashable(items[i] as Value);
       target.keys.push(items[i] as Value);
       target.values.push(items[i + 1] as Value);

@@ -88,3 +88,15 @@ export function requireHashable(root: Value): void {
     else if (!HASHABLE.has(value.kind)) throw new Refusal('pickle_malformed', `A ${value.kind} cannot be a key.`);
   }
 }
+
+/** Nesting that a rule looks into: arguments, their parts, and the parts' own. */
+const MAX_COST_DEPTH = 4;
+
+/** How many values a rule may have to look at, whatever it does with them. */
+export function costOf(value: Value, depth = 0): number {
+  if (value.kind === 'list') return value.items.length;
+  if (value.kind === 'dict') return value.keys.length;
+  if (value.kind !== 'tuple') return 1;
+  if (depth >= MAX_COST_DEPTH) return value.weight;
+  return value.items.reduce((sum, item) => sum + costOf(item, depth + 1), value.items.length);
+}
