@@ -1,12 +1,10 @@
 // `davy doctor`: which isolation levels this machine gives, proven by attacks from inside, and what to do for the others.
 import { release } from 'node:os';
-import type { Command } from 'commander';
 import { toFault } from '../../kernel/index.ts';
 import { ISOLATION_LEVELS, type IsolationLevel } from '../../policy/index.ts';
 import { adviceFor, createCage, runBootProbes, type CagePlan, type ProbeReport } from '../../workers/index.ts';
-import { EXIT, type Io, exitStatus, withProgress } from './io.ts';
+import { EXIT, type Io, withProgress } from './io.ts';
 import { type ServeFlags, readSettings } from './read-settings.ts';
-import { addServeOptions } from './serve-options.ts';
 import { printable } from './table.ts';
 
 export interface DoctorOptions extends ServeFlags {
@@ -16,15 +14,6 @@ export interface DoctorOptions extends ServeFlags {
 type Finding =
   | { readonly level: IsolationLevel; readonly kind: 'tried'; readonly plan: CagePlan; readonly report: ProbeReport }
   | { readonly level: IsolationLevel; readonly kind: 'refused'; readonly reason: string };
-
-/** Adds the command; `report` hears the exit status. */
-export function registerDoctor(program: Command, io: Io, report: (status: number) => void): void {
-  addServeOptions(
-    program.command('doctor').description('try to break out of every isolation level, and explain what was found'),
-  )
-    .option('--json', 'for machines')
-    .action(async (options: DoctorOptions) => report(await exitStatus(io, () => doctor(io, options))));
-}
 
 /** Exit status 0 when the configured level holds against every attack. Level `none` holds against nothing: 1. */
 export async function doctor(io: Io, options: DoctorOptions): Promise<number> {

@@ -161,9 +161,14 @@ function addTools(program: Command, io: Io, run: Run): void {
   addArchiveOptions(program.command('archive').description('pack a model into a .mar, as torch-model-archiver does'))
     .addHelpText('after', ARCHIVE_EXAMPLE)
     .action((flags) => run(async () => (await import('./archive.ts')).archive(io, flags))());
-  addScanOptions(program.command('scan').description('say whether model files hold only data, without a server')).action(
-    (paths, flags) => run(async () => (await import('./scan.ts')).scan(io, paths, flags))(),
-  );
+  addServeOptions(
+    program.command('doctor').description('attack every isolation level from inside and explain what is found'),
+  )
+    .option('--json', 'for machines')
+    .action((options) => run(async () => (await import('./doctor.ts')).doctor(io, options))());
+  addScanOptions(
+    program.command('scan').description('say whether model files hold only data, without a server'),
+  ).action((paths, flags) => run(async () => (await import('./scan.ts')).scan(io, paths, flags))());
 }
 
 export const ARCHIVE_EXAMPLE = `
