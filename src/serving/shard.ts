@@ -86,10 +86,13 @@ export class Shard implements DataPlane, ShardControl {
     }
   }
 
+  /** A job of its own, which handlers know by the header `describe: True` (surface spec 2.5). */
   describe(key: LaneKey, requestId: string, headers: readonly Header[]): Promise<Reply> {
+    const { name: model, version } = key;
+    const marked: Header[] = [...headers, ['describe', 'True']];
     return new Promise((resolve, reject) => {
       this.submit(
-        { requestId, operation: 'describe', model: key.name, version: key.version, headers, parts: [] },
+        { requestId, operation: 'describe', model, version, headers: marked, parts: [] },
         { send: (reply, isLast) => isLast && resolve(reply), fail: reject },
       );
     });

@@ -20,7 +20,7 @@ export const WORKER_KEYS = {
     default: '120',
     doc: 'Seconds a worker may take to load its model.',
   }),
-  unregister_model_timeout: torchserveKey(integer(1), {
+  unregister_model_timeout: torchserveKey(integer(0), {
     default: '120',
     doc: 'Seconds an unregister waits for workers to end.',
   }),
