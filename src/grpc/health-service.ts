@@ -9,7 +9,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from './gen/grpc/health/v1/health_pb.ts';
 import { decode, pathOf, sendMessage, SingleRequest, type Caller, type Method } from './method.ts';
-import { CODE, OK, type GrpcStatus } from './transport.ts';
+import { CODE, OK, type GrpcStatus, type Message } from './transport.ts';
 
 export interface HealthPorts {
   readonly clock: Clock;
@@ -60,7 +60,7 @@ class Check extends SingleRequest {
     this.#ports = ports;
   }
 
-  protected override onRequest(message: Uint8Array): void {
+  protected override onRequest(message: Message): void {
     const status = stateOf(decode(HealthCheckRequestSchema, message).service, this.#ports);
     if (status === ServingStatus.SERVICE_UNKNOWN) {
       this.call.end({ code: CODE.notFound, message: 'unknown service' });
@@ -84,7 +84,7 @@ class Watch extends SingleRequest {
     this.#watches = watches;
   }
 
-  protected override onRequest(message: Uint8Array): void {
+  protected override onRequest(message: Message): void {
     if (this.#watches.size >= MAX_WATCHES) {
       this.call.end({ code: CODE.resourceExhausted, message: 'Too many health watches' });
       return;

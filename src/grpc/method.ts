@@ -2,7 +2,7 @@
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type MessageShape } from '@bufbuild/protobuf';
 import { Fault, toFault } from '../kernel/index.ts';
 import type { Permission, Principal } from '../policy/index.ts';
-import { CODE, OK, type CallHandler, type GrpcStatus, type ServerCall } from './transport.ts';
+import { CODE, OK, type CallHandler, type GrpcStatus, type Message, type ServerCall } from './transport.ts';
 
 /** An admitted call. */
 export interface Caller {
@@ -38,9 +38,9 @@ export abstract class SingleRequest implements CallHandler {
     this.#statusOf = statusOf;
   }
 
-  protected abstract onRequest(message: Uint8Array): void;
+  protected abstract onRequest(message: Message): void;
 
-  onMessage(message: Uint8Array): void {
+  onMessage(message: Message): void {
     if (this.#hasMessage) {
       this.call.end({ code: CODE.internal, message: 'Too many requests' });
       this.onCancel();
@@ -85,7 +85,7 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
       super(caller.call, statusOf);
       this.#caller = caller;
     }
-    protected override onRequest(message: Uint8Array): void {
+    protected override onRequest(message: Message): void {
       const answer = work(decode(declared.input, message), this.#caller);
       if (!(answer instanceof Promise)) return this.#answer(answer);
       answer.then((value) => this.#answer(value)).catch((thrown: unknown) => this.fail(thrown));
@@ -111,9 +111,9 @@ export function sendMessage<Output extends DescMessage>(
 }
 
 /** Throws UnreadableMessage for bytes that are no such message. */
-export function decode<Input extends DescMessage>(schema: Input, bytes: Uint8Array): MessageShape<Input> {
+export function decode<Input extends DescMessage>(schema: Input, { pieces }: Message): MessageShape<Input> {
   try {
-    return fromBinary(schema, bytes, { readUnknownFields: false });
+    return fromBinary(schema, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), { readUnknownFields: false });
   } catch {
     // The details would tell the sender only about its own bytes.
     throw new UnreadableMessage();

@@ -6,7 +6,7 @@ import { SingleRequest, type Caller } from './method.ts';
 import { readPredictionsRequest, type PredictionsInput } from './predictions-request.ts';
 import { sendPrediction } from './prediction-response.ts';
 import { inferenceStatus } from './status-of-fault.ts';
-import { OK } from './transport.ts';
+import { OK, type Message } from './transport.ts';
 
 export interface PredictionPorts {
   readonly dataPlane: DataPlane;
@@ -29,7 +29,7 @@ export class PredictionCall extends SingleRequest implements Outlet {
     this.#isStream = isStream;
   }
 
-  protected override onRequest(message: Uint8Array): void {
+  protected override onRequest(message: Message): void {
     const input = readPredictionsRequest(message);
     this.#ticket = this.#ports.dataPlane.submit(inferenceRequest(input, this.#caller, this.#ports.gate, []), this);
     if (this.#isOver) this.#ticket.cancel();

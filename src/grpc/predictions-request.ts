@@ -1,9 +1,10 @@
 // Reads PredictionsRequest straight into the parts that the data path wants. By hand, because this is the hot path: bodies
 // stay views of the received bytes, and the number of map entries is bounded before any of them costs memory.
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { Fault } from '../kernel/index.ts';
 import type { InputPart } from '../serving/index.ts';
 import { UnreadableMessage } from './method.ts';
+import { Malformed, PieceReader, WIRE } from './piece-reader.ts';
+import type { Message } from './transport.ts';
 
 export interface PredictionsInput {
   readonly modelName: string;
@@ -19,46 +20,52 @@ export interface PredictionsInput {
 const MAX_INPUTS = 1000;
 const FIELD = { modelName: 1, modelVersion: 2, input: 3, sequenceId: 4 } as const;
 const ENTRY = { key: 1, value: 2 } as const;
-const NO_BYTES = new Uint8Array(0);
 
 /** Throws UnreadableMessage, or Fault `bad_request` for too many inputs. */
-export function readPredictionsRequest(message: Uint8Array): PredictionsInput {
+export function readPredictionsRequest({ pieces, bytes }: Message): PredictionsInput {
   try {
-    return read(new BinaryReader(message));
+    return read(new PieceReader(pieces, bytes), bytes);
   } catch (thrown) {
-    throw thrown instanceof Fault ? thrown : new UnreadableMessage();
+    throw thrown instanceof Malformed ? new UnreadableMessage() : thrown;
   }
 }
 
-function read(reader: BinaryReader): PredictionsInput {
+function read(reader: PieceReader, end: number): PredictionsInput {
   let modelName = '';
   let version = '';
   let sequenceId: string | undefined;
   const parts = new Map<string, InputPart>();
-  while (reader.pos < reader.len) {
+  let entries = 0;
+  while (reader.position < end) {
     const [field, type] = reader.tag();
-    if (type !== WireType.LengthDelimited) reader.skip(type, field);
-    else if (field === FIELD.modelName) modelName = reader.string();
-    else if (field === FIELD.modelVersion) version = reader.string();
-    else if (field === FIELD.sequenceId) sequenceId = reader.string();
+    if (type !== WIRE.lengthDelimited) reader.skip(type, end);
+    else if (field === FIELD.modelName) modelName = reader.text(reader.length(end));
+    else if (field === FIELD.modelVersion) version = reader.text(reader.length(end));
+    else if (field === FIELD.sequenceId) sequenceId = reader.text(reader.length(end));
     else if (field === FIELD.input) {
-      const part = readEntry(new BinaryReader(reader.bytes()));
+      if (++entries > MAX_INPUTS) throw new Fault('bad_request', `More than ${MAX_INPUTS} inputs in one request.`);
+      const part = readEntry(reader, reader.length(end));
       parts.set(part.name, part);
-      if (parts.size > MAX_INPUTS) throw new Fault('bad_request', `More than ${MAX_INPUTS} inputs in one request.`);
-    } else reader.skip(type, field);
+    } else reader.skip(type, end);
   }
   return { modelName, version: version === '' ? undefined : version, parts: [...parts.values()], sequenceId };
 }
 
-function readEntry(reader: BinaryReader): InputPart {
+function readEntry(reader: PieceReader, length: number): InputPart {
+  const end = reader.position + length;
   let name = '';
-  let value: Uint8Array = NO_BYTES;
-  while (reader.pos < reader.len) {
+  let chunks: readonly Uint8Array[] = [];
+  let bytes = 0;
+  while (reader.position < end) {
     const [field, type] = reader.tag();
-    if (type !== WireType.LengthDelimited) reader.skip(type, field);
-    else if (field === ENTRY.key) name = reader.string();
-    else if (field === ENTRY.value) value = reader.bytes();
-    else reader.skip(type, field);
+    if (type !== WIRE.lengthDelimited) reader.skip(type, end);
+    else if (field === ENTRY.key) name = reader.text(reader.length(end));
+    else if (field === ENTRY.value) {
+      bytes = reader.length(end);
+      chunks = reader.take(bytes);
+    } else reader.skip(type, end);
   }
-  return { name, contentType: undefined, chunks: [value], bytes: value.length };
+  // A field that began inside the entry and ended behind it.
+  if (reader.position !== end) throw new Malformed();
+  return { name, contentType: undefined, chunks, bytes };
 }

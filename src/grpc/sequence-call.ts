@@ -1,13 +1,13 @@
 // StreamPredictions2: every message is a request of the sequence it names; answers come back in order on the same stream,
 // and a failed request is answered by a message instead of ending the call (surface spec 5.5).
 import { Fault, toFault } from '../kernel/index.ts';
-import type { Header, Outlet, Reply, Ticket } from '../serving/index.ts';
+import type { Header, InputPart, Outlet, Reply, Ticket } from '../serving/index.ts';
 import { UnreadableMessage, type Caller } from './method.ts';
 import { inferenceRequest, type PredictionPorts } from './prediction-call.ts';
 import { readPredictionsRequest, type PredictionsInput } from './predictions-request.ts';
 import { sendFailure, sendPrediction } from './prediction-response.ts';
 import { inferenceReason, inferenceStatus } from './status-of-fault.ts';
-import { CODE, OK, type CallHandler } from './transport.ts';
+import { CODE, OK, type CallHandler, type Message } from './transport.ts';
 
 /** The configured names of the headers that mark a sequence (surface spec 2.8). */
 export interface SequenceHeaders {
@@ -33,7 +33,7 @@ export class SequenceCall implements CallHandler {
     this.#headers = headers;
   }
 
-  onMessage(message: Uint8Array): void {
+  onMessage(message: Message): void {
     const slot = new Slot(() => this.#flush());
     this.#owed.push(slot);
     if (this.#owed.length === MAX_OUTSTANDING) this.#caller.call.pause();
@@ -64,7 +64,7 @@ export class SequenceCall implements CallHandler {
 
   #headersFor({ sequenceId = '', parts }: PredictionsInput): Header[] {
     const { id, start, end } = this.#headers;
-    const marks = [start, end].filter((name) => parts.some((part) => part.name === name && isTrue(part.chunks[0])));
+    const marks = [start, end].filter((name) => parts.some((part) => part.name === name && isTrue(part)));
     return [[id, sequenceId], ...marks.map((name): Header => [name, 'true'])];
   }
 
@@ -110,5 +110,5 @@ class Slot implements Outlet {
 /** The status of a message carries the first line only; the second is its ErrorInfo. */
 const inSequence = (fault: Fault) => ({ code: inferenceStatus(fault).code, message: fault.message });
 
-const isTrue = (bytes: Uint8Array | undefined): boolean =>
-  bytes !== undefined && bytes.length === 4 && Buffer.from(bytes).toString('latin1').toLowerCase() === 'true';
+const isTrue = ({ bytes, chunks }: InputPart): boolean =>
+  bytes === 4 && Buffer.concat(chunks).toString('latin1').toLowerCase() === 'true';

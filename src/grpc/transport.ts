@@ -46,9 +46,15 @@ export interface ServerCall {
   resume(): void;
 }
 
+/** A whole message as it arrived: views of what the socket delivered, `bytes` long in all. */
+export interface Message {
+  readonly pieces: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
 /** What a method does with one call. */
 export interface CallHandler {
-  onMessage(message: Uint8Array): void;
+  onMessage(message: Message): void;
   /** The client has sent its last message. */
   onHalfClose(): void;
   /** The client is gone, or its deadline has passed. Nobody waits for an answer any more. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import type { Message } from '../transport.ts';
 import { MessageReader } from './message-reader.ts';
 
 const none = (): void => assert.fail('a message came out');
@@ -18,7 +19,7 @@ test('messages come out whole however their bytes are cut', () => {
     fc.property(messages, fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 }), (sent, cuts) => {
       const bytes = Buffer.concat(sent.map((message) => framed(message)));
       const reader = new MessageReader(100);
-      const received: Uint8Array[] = [];
+      const received: Message[] = [];
       for (let at = 0, turn = 0; at < bytes.length; turn++) {
         const size = cuts[turn % cuts.length] ?? 1;
         assert.equal(
@@ -28,8 +29,8 @@ test('messages come out whole however their bytes are cut', () => {
         at += size;
       }
       assert.deepEqual(
-        received.map((message) => [...message]),
-        sent.map((message) => [...message]),
+        received.map(({ pieces, bytes }) => [bytes, ...Buffer.concat(pieces)]),
+        sent.map((message) => [message.length, ...message]),
       );
       assert.equal(reader.isInsideMessage, false);
     }),

@@ -1,7 +1,7 @@
 // Cuts the bytes of a call into messages: one byte of flags, four of length, the message; in whatever pieces they arrive.
+import type { Message } from '../transport.ts';
 
 const PREFIX_BYTES = 5;
-const EMPTY = new Uint8Array(0);
 
 export type ReadProblem = { readonly kind: 'compressed' } | { readonly kind: 'too_large'; readonly bytes: number };
 
@@ -23,7 +23,7 @@ export class MessageReader {
   }
 
   /** Calls back for every message that `chunk` completes. A problem ends the call: nothing behind it is read. */
-  read(chunk: Uint8Array, onMessage: (message: Uint8Array) => void): ReadProblem | undefined {
+  read(chunk: Uint8Array, onMessage: (message: Message) => void): ReadProblem | undefined {
     let at = 0;
     while (at < chunk.length) {
       if (this.#prefixBytes < PREFIX_BYTES) {
@@ -58,9 +58,8 @@ export class MessageReader {
     return undefined;
   }
 
-  #finish(): Uint8Array {
-    const [first = EMPTY] = this.#chunks;
-    const message = this.#chunks.length <= 1 ? first : Buffer.concat(this.#chunks);
+  #finish(): Message {
+    const message = { pieces: this.#chunks, bytes: this.#prefix.readUInt32BE(1) };
     this.#chunks = [];
     this.#prefixBytes = 0;
     return message;
