@@ -2,7 +2,15 @@
 import type { Settings } from '../config/index.ts';
 
 /** Locale and time zone, and what handlers of TorchServe read; nothing that can hold a credential. */
-const ALWAYS_ALLOWED = ['LANG', 'LC_ALL', 'LC_CTYPE', 'TZ', 'ENABLE_TORCH_PROFILER', 'LOG_LOCATION', 'METRICS_LOCATION'];
+export const ALWAYS_ALLOWED = [
+  'LANG',
+  'LC_ALL',
+  'LC_CTYPE',
+  'TZ',
+  'ENABLE_TORCH_PROFILER',
+  'LOG_LOCATION',
+  'METRICS_LOCATION',
+];
 
 export function workerEnv(
   { workers }: Settings,

@@ -27,3 +27,6 @@ export {
   snapshotNames,
 } from './snapshot.ts';
 export { documentKeys } from './document.ts';
+export type { Remark, RemarkKind } from './migration/remark.ts';
+export { configValues, judgeConfigFile, judgeKey } from './migration/judge-file.ts';
+export { judgeSnapshot } from './migration/judge-snapshot.ts';

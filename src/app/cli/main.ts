@@ -2,7 +2,9 @@
 import { Argument, Command, CommanderError } from 'commander';
 import { addArchiveOptions } from './archive.ts';
 import { addServerOptions, count } from './client-options.ts';
+import { addConvertOptions } from './convert.ts';
 import { EXIT, type Io, exitStatus, processIo } from './io.ts';
+import { addMigrateOptions } from './migrate.ts';
 import { addScanOptions } from './scan.ts';
 import { addServeOptions } from './serve-options.ts';
 
@@ -166,6 +168,12 @@ function addTools(program: Command, io: Io, run: Run): void {
   )
     .option('--json', 'for machines')
     .action((options) => run(async () => (await import('./doctor.ts')).doctor(io, options))());
+  addMigrateOptions(
+    program.command('migrate').description('say what of a TorchServe directory stays and what to write instead'),
+  ).action((directory, flags) => run(async () => (await import('./migrate.ts')).migrate(io, directory, flags))());
+  addConvertOptions(program.command('convert').description('write a torch checkpoint as safetensors')).action(
+    (input, output, flags) => run(async () => (await import('./convert.ts')).convert(io, input, output, flags))(),
+  );
   addScanOptions(
     program.command('scan').description('say whether model files hold only data, without a server'),
   ).action((paths, flags) => run(async () => (await import('./scan.ts')).scan(io, paths, flags))());

@@ -23,7 +23,7 @@ export interface UnpackedArchive extends AsyncDisposable {
   readonly files: readonly QuarantinedFile[];
 }
 
-/** A `.mar` or zip, or a gzip tar, unpacked by the strict readers. Throws `archive_refused`. Disposing removes it. */
+/** A `.mar`, `.war` or `.zip`, else a gzip tar, unpacked by the strict readers. Throws `archive_refused`. Disposing removes it. */
 export async function unpackForInspection(
   path: string,
   limits: ContainerLimits,
@@ -34,8 +34,8 @@ export async function unpackForInspection(
   const dir = await mkdtemp(join(tmpdir(), 'davy-scan-'));
   try {
     const quarantine = await Quarantine.create(dir);
-    const isTar = /\.(tgz|tar\.gz)$/i.test(basename(path));
-    await unpackArchive(archive, isTar ? 'model.tar.gz' : 'model.mar', quarantine, limits, signal);
+    const isZip = /\.(mar|war|zip)$/i.test(basename(path));
+    await unpackArchive(archive, isZip ? 'model.mar' : 'model.tar.gz', quarantine, limits, signal);
     return { files: quarantine.files, [Symbol.asyncDispose]: () => removeTree(dir) };
   } catch (thrown) {
     await removeTree(dir);
