@@ -28,7 +28,7 @@ export { describeArchive, type ArchiveDescription } from './description.ts';
 export { fallbackModelName, fileNameOf } from './model-name.ts';
 export { quote, refuse } from './refusal.ts';
 export type { ContentInspector, Inspection, QuarantinedFile } from './inspection.ts';
-export { inspectContent, inspectFile } from './content/index.ts';
+export { inspectContent, inspectFile, planConversion, type Conversion } from './content/index.ts';
 export {
   checkArchiveName,
   isLitter,
@@ -39,3 +39,21 @@ export {
   type PlannedFile,
 } from './archive-plan.ts';
 export { TAR_END, tarHeader, tarPadding } from './tar-writer.ts';
+export {
+  ARCHIVED_SIGNATURE_NAME,
+  coversArchive,
+  GIT_PATHS,
+  hashOfKey,
+  MAX_BUNDLE_BYTES,
+  requireSignedFiles,
+  SIGNATURE_NAME,
+  signatureNameIn,
+  signFiles,
+  SINGLE_FILE,
+  verifySignature,
+  type Signer,
+  type Statement,
+  type TrustedSigner,
+  type VerifiedSignature,
+} from './provenance/index.ts';
+export { Refusal } from './content/refusal.ts';

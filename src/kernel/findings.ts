@@ -176,6 +176,53 @@ export const FINDINGS = {
     remedy: 'Remove it from the archive.',
   },
 
+  // Provenance: who made the model, and whether it is still what they made.
+  signature_missing: {
+    severity: 'high',
+    meaning: 'The trust policy wants a signature, and the model has none.',
+    remedy: 'Sign it with davy sign, or with any tool for OpenSSF Model Signing, and put the signature beside it.',
+  },
+  signature_invalid: {
+    severity: 'critical',
+    meaning: 'The signature is damaged, forged, or of a kind that is not accepted.',
+    remedy: 'Get model and signature again from their publisher; sign again with a P-256, P-384 or P-521 key.',
+  },
+  signature_untrusted: {
+    severity: 'high',
+    meaning: 'The signature is by nobody whom the trust policy accepts for this model, or its certificate has run out.',
+    remedy: 'Have an accepted signer sign it, or add the signer to the rule for this model in the trust policy.',
+  },
+  signature_mismatch: {
+    severity: 'critical',
+    meaning: 'A file was changed, added or removed after the model was signed.',
+    remedy: 'Get the model again from its publisher; if the change is yours, sign it again.',
+  },
+  digest_not_pinned: {
+    severity: 'high',
+    meaning: 'The model’s sha256 is not one that the trust policy lists.',
+    remedy: 'Compare with sha256sum; add the digest to the rule for this model if it is the right one.',
+  },
+  format_not_allowed: {
+    severity: 'high',
+    meaning: 'A file has a model format that the trust policy does not allow for this model.',
+    remedy: 'Convert it to an allowed format (davy scan names the formats), or add the format to the rule.',
+  },
+  scanner_required: {
+    severity: 'high',
+    meaning: 'A scanner that the trust policy requires for this model did not find it clean.',
+    remedy: 'Configure the scanner and see that it runs, or take it out of the rule for this model.',
+  },
+  model_not_trusted: {
+    severity: 'high',
+    meaning: 'The trust policy has no rule that lets this model in.',
+    remedy: 'Add a rule for its name to the trust policy.',
+  },
+  version_digest_changed: {
+    severity: 'high',
+    meaning: 'This name and version was registered before with another content, and a version may not change.',
+    remedy: 'Give the new content a new version, or release the old one on purpose: davy models forget NAME VERSION.',
+  },
+
   // Code by design: shown for what it is, trusted by policy, caged.
   python_code: {
     severity: 'info',
