@@ -1,6 +1,6 @@
 // One request and its one answer. Whatever the data path does, exactly one response is written, to this socket.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Fault, newRequestId, type Clock } from '../kernel/index.ts';
+import { Fault, releaseBytes, newRequestId, type Clock } from '../kernel/index.ts';
 import type {
   AccessEvent,
   Announcements,
@@ -185,6 +185,8 @@ export class Exchange implements Outlet {
       for (const chunk of body) response.write(chunk);
       response.uncork();
     }
+    // Written out whole, or left to the collector: a connection that breaks may still hold them.
+    if (bytes > ONE_WRITE_BYTES) response.once('finish', () => releaseBytes(body));
     this.#conclude(body.length === 1 ? body[0] : undefined);
   }
 

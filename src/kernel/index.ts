@@ -6,3 +6,4 @@ export { Secret, equalSecret } from './secret.ts';
 export { newRequestId } from './ids.ts';
 export { Channel } from './channel.ts';
 export { FINDINGS, makeFinding, type Finding, type FindingCode, type FindingEntry, type Severity } from './findings.ts';
+export { releaseBytes } from './bytes.ts';

@@ -7,7 +7,10 @@ export type Operation = 'predict' | 'explain' | 'describe';
 /** Name and value as the client spelled them; the handler's view is case-sensitive (surface spec 2.5). */
 export type Header = readonly [name: string, value: string];
 
-/** One named value of a request (surface spec 2.4). Bytes are kept as they arrived: no copy until the worker's socket. */
+/**
+ * One named value of a request (surface spec 2.4). Bytes are kept as they arrived: no copy until the worker's socket.
+ * From `submit` on they belong to the data path, which frees them when the request is over.
+ */
 export interface InputPart {
   readonly name: string;
   /** Media type without parameters, or undefined when the part has none. */
@@ -30,7 +33,7 @@ export interface InferenceRequest {
   readonly timeoutMs?: number;
 }
 
-/** One answer, or one piece of a streamed answer. */
+/** One answer, or one piece of a streamed answer. Its bytes belong to the outlet that gets it. */
 export interface Reply {
   readonly status: number;
   /** Reason phrase; empty unless the handler gave one (surface spec 2.6). */

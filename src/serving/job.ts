@@ -1,5 +1,5 @@
 // One accepted request on its way through a lane. Its outlet hears exactly one end, whoever gets there first.
-import type { Fault, Timer } from '../kernel/index.ts';
+import { releaseBytes, type Fault, type Timer } from '../kernel/index.ts';
 import type { InferenceRequest, Outlet, Reply } from './inference.ts';
 
 export class Job {
@@ -17,6 +17,8 @@ export class Job {
   /** Continuous batching: the worker knows the job already, so only its headers travel again. */
   isCached = false;
   deadline: Timer | undefined;
+  /** Writes of its bodies towards workers that are not known to have finished. */
+  #pendingWrites = 0;
   readonly #outlet: Outlet;
   #hasEnded = false;
 
@@ -59,10 +61,27 @@ export class Job {
     return this.#end();
   }
 
+  /** Its bodies are being written to a worker. A worker may answer before it has read them. */
+  beginWrite(): void {
+    this.#pendingWrites += 1;
+  }
+
+  endWrite(): void {
+    this.#pendingWrites -= 1;
+    this.#releaseIfOver();
+  }
+
   #end(): boolean {
     if (this.#hasEnded) return false;
     this.#hasEnded = true;
     this.deadline?.cancel();
+    this.#releaseIfOver();
     return true;
+  }
+
+  /** Nobody will read the bodies again: there is no retry after the end. */
+  #releaseIfOver(): void {
+    if (!this.#hasEnded || this.#pendingWrites > 0) return;
+    for (const { chunks } of this.request.parts) releaseBytes(chunks);
   }
 }

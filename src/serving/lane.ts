@@ -158,6 +158,7 @@ export class Lane {
         onChange({ kind: 'loaded', metadata });
         this.pump();
       },
+      onSent: (batchId) => seat.sent(batchId),
       onPiece: (batchId, index, reply) => {
         seat.signOfLife();
         seat.find(batchId)?.jobs[index]?.piece(reply);
@@ -315,7 +316,7 @@ export class Lane {
     const subject = version === undefined ? `Model "${model}"` : `Model "${model}" Version ${version}"`;
     const advice = 'Please use scale workers API to add workers.';
     if (operation === 'describe')
-      return new Fault(code, `${subject} has no worker to serve describe request. ${advice}`);
+      return new Fault(code, `Model "${model}" has no worker to serve describe request. ${advice}`);
     return new Fault(
       code,
       `${subject} has no worker to serve inference request. ${advice} If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`,

@@ -88,6 +88,8 @@ export type DeathCause =
 export interface WorkerEvents {
   onStarted(pid: number): void;
   onLoaded(metadata: { readonly inputs?: unknown; readonly outputs?: unknown }): void;
+  /** The bodies that `run` was given have left this process. Small ones are copied at once, and nothing is said of them. */
+  onSent(batchId: number): void;
   /** An intermediate piece of one item's streamed answer. */
   onPiece(batchId: number, index: number, reply: Reply): void;
   /** Every item's last word for this batch: a reply (with `more` when the job stays), or its own fault. */

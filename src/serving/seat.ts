@@ -18,6 +18,8 @@ const PREFETCH_MS = 1;
 const MAX_PREFETCH = 32;
 /** More than two only while what is in hand is small: the worker's socket should never be what a large body waits for. */
 const PREFETCH_BYTES = 128 * 1024;
+/** Bodies up to this size in a batch are copied when they are sent: nobody has to say when they have left. */
+const COPIED_BYTES = 16 * 1024;
 /** Weight of the newest batch in the running mean of service times. */
 const SERVICE_TIME_WEIGHT = 0.2;
 
@@ -28,6 +30,8 @@ export class Seat {
   readonly #asyncDepth: number | undefined;
   #bytesInHand = 0;
   readonly #batches: Batch[] = [];
+  /** Jobs whose bodies are on their way into the socket. */
+  readonly #sending = new Map<number, readonly Job[]>();
   /** Continuous batching: jobs that stay with this worker between steps. */
   running: Job[] = [];
   isReady = false;
@@ -79,9 +83,21 @@ export class Seat {
     const worker = this.#worker;
     if (worker === undefined) throw new Error('a seat without a worker was given a batch');
     if (this.#batches.push(batch) === 1) this.#frontSinceMs = batch.sentAtMs;
-    for (const job of batch.jobs) this.#bytesInHand += job.bytes;
+    let bytes = 0;
+    for (const job of batch.jobs) bytes += job.bytes;
+    this.#bytesInHand += bytes;
+    if (bytes > COPIED_BYTES) {
+      this.#sending.set(batch.id, batch.jobs);
+      for (const job of batch.jobs) job.beginWrite();
+    }
     this.#startWatch();
     worker.run(batch.id, batch.operation, batch.jobs.map(toItem));
+  }
+
+  /** The worker's socket has taken the bodies of this batch. */
+  sent(batchId: number): void {
+    for (const job of this.#sending.get(batchId) ?? []) job.endWrite();
+    this.#sending.delete(batchId);
   }
 
   find(batchId: number): Batch | undefined {
@@ -118,6 +134,7 @@ export class Seat {
     this.#worker = undefined;
     this.#serviceMs = Number.POSITIVE_INFINITY;
     this.#bytesInHand = 0;
+    this.#sending.clear();
     this.running = [];
     const batches = this.#batches.splice(0);
     this.#whenEmpty?.();

@@ -10,17 +10,24 @@ export class FrameWriter {
   readonly #socket: Writable;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
+  #onSent: (() => void)[] = [];
   #isScheduled = false;
 
   constructor(socket: Writable) {
     this.#socket = socket;
   }
 
-  /** `chunks` are the bodies in the order that the header lists them; `bodyBytes` is their total. */
-  write(header: object, chunks: readonly Uint8Array[] = [], bodyBytes: number = 0): void {
+  /**
+   * `chunks` are the bodies in the order that the header lists them; `bodyBytes` is their total. `onSent` is called when
+   * the kernel has all of a body that is not copied; until then its chunks must stay as they are.
+   */
+  write(header: object, chunks: readonly Uint8Array[] = [], bodyBytes: number = 0, onSent?: () => void): void {
     const isInline = bodyBytes <= INLINE_BYTES;
     this.#add(encode(header, isInline ? chunks : [], isInline ? bodyBytes : 0, bodyBytes));
-    if (!isInline) for (const chunk of chunks) this.#add(chunk);
+    if (!isInline) {
+      for (const chunk of chunks) this.#add(chunk);
+      if (onSent !== undefined) this.#onSent.push(onSent);
+    }
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // After this turn's reads, and so before anything new is waited for.
@@ -35,14 +42,20 @@ export class FrameWriter {
   #flush(): void {
     const chunks = this.#pending;
     const bytes = this.#pendingBytes;
+    const onSent = this.#onSent;
     this.#isScheduled = false;
     this.#pending = [];
     this.#pendingBytes = 0;
+    this.#onSent = [];
     if (chunks.length === 1) this.#socket.write(chunks[0]);
     else if (bytes <= INLINE_BYTES) this.#socket.write(Buffer.concat(chunks, bytes));
     else {
       this.#socket.cork();
-      for (const chunk of chunks) this.#socket.write(chunk);
+      const last = chunks.length - 1;
+      for (const [index, chunk] of chunks.entries()) {
+        if (index < last) this.#socket.write(chunk);
+        else this.#socket.write(chunk, (error) => error ?? onSent.forEach((sent) => sent()));
+      }
       this.#socket.uncork();
     }
   }

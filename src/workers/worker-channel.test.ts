@@ -14,6 +14,7 @@ function setUp() {
   const events: WorkerEvents = {
     onStarted: () => {},
     onLoaded: () => heard.push('loaded'),
+    onSent: () => {},
     onPiece: (batch, index, reply) => heard.push(`piece ${batch}/${index}: ${texts(reply.body)}`),
     onDone: (batch, results) =>
       heard.push(

@@ -64,7 +64,9 @@ export class WorkerChannel {
     });
     this.#inHand.set(batchId, items.length);
     this.#itemsInHand += items.length;
-    this.#writer.write({ t: 'run', b: batchId, op: operation, r: requests }, chunks, bytes);
+    this.#writer.write({ t: 'run', b: batchId, op: operation, r: requests }, chunks, bytes, () =>
+      this.#options.events.onSent(batchId),
+    );
   }
 
   cancel(batchId: number, indices: readonly number[]): void {

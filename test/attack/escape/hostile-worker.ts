@@ -60,6 +60,7 @@ export class HostileWorker {
       {
         onStarted: () => {},
         onLoaded: () => loaded.resolve(),
+        onSent: () => {},
         onPiece: () => {},
         onDone: (_batch, [result]) => {
           const text =
