@@ -9,6 +9,8 @@ export interface BatchQuestion {
   readonly newestWaitedMs: number;
   /** Requests of this model that are with a worker now: evidence of clients who may send more. */
   readonly inFlight: number;
+  /** Requests have lately overlapped or come in bursts. A lonely client's have not. */
+  readonly hasCompany: boolean;
 }
 
 /** Requests that were sent together arrive within about this share of the delay that the operator allows for batching. */
@@ -18,8 +20,9 @@ const MAX_LINGER_MS = 50;
 
 /** Milliseconds until the batch should close; 0 means now. */
 export function batchClosesInMs(question: BatchQuestion): number {
-  const { batchSize, maxBatchDelayMs, waiting, oldestWaitedMs, newestWaitedMs, inFlight } = question;
+  const { batchSize, maxBatchDelayMs, waiting, oldestWaitedMs, newestWaitedMs, inFlight, hasCompany } = question;
   if (waiting >= batchSize || maxBatchDelayMs <= 0) return 0;
+  if (waiting === 1 && inFlight === 0 && !hasCompany) return 0;
   const untilDelayIsOver = maxBatchDelayMs - oldestWaitedMs;
   if (inFlight > 0) return Math.max(0, untilDelayIsOver);
   // Every client there is waits for us already. Only a burst still arriving is worth a moment; TorchServe waits the whole delay.

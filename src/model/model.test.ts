@@ -70,6 +70,7 @@ describe('batching', () => {
     oldestWaitedMs: 0,
     newestWaitedMs: 0,
     inFlight: 0,
+    hasCompany: true,
   };
 
   it('closes a full batch at once, and never waits with a batch size of one or no delay', () => {
@@ -81,6 +82,10 @@ describe('batching', () => {
   it('gives a burst a moment and other clients the whole delay', () => {
     assert.equal(batchClosesInMs(question), 2);
     assert.equal(batchClosesInMs({ ...question, inFlight: 1, oldestWaitedMs: 30 }), 70);
+  });
+
+  it('never makes a lonely client wait', () => {
+    assert.equal(batchClosesInMs({ ...question, hasCompany: false }), 0);
   });
 
   it('never waits longer than the delay of the oldest', () => {

@@ -148,6 +148,9 @@ describe('a lane', () => {
     submit('a');
     clock.advance(20);
     assert.equal(worker.batches.length, 1);
+    worker.answer();
+    submit('b');
+    assert.equal(worker.batches.length, 1);
   });
 
   it('waits for the batch delay, counted from the oldest request, while others are being served', () => {

@@ -23,6 +23,8 @@ export class Lane {
   #batchTimer: Timer | undefined;
   #nextBatchId = 1;
   #inFlight = 0;
+  /** Whether requests overlap. Assumed until one batch of one has waited for company in vain. */
+  #hasCompany = true;
   #isClosed = false;
 
   constructor(spec: LaneSpec, clock: Clock, announce: Announcements) {
@@ -42,6 +44,7 @@ export class Lane {
     this.#publish('accepted', job, 0);
     this.#refuseIfHopeless(request);
     if (!this.#queue.offer(job)) throw this.#noWorker('queue_full', request);
+    if (this.#inFlight > 0 || this.#queue.length > 1) this.#hasCompany = true;
     this.#armDeadline(job);
     this.pump();
     return { cancel: () => this.#abandon(job) };
@@ -109,6 +112,7 @@ export class Lane {
 
   #dispatch(seat: Seat, jobs: readonly Job[]): void {
     const now = this.#clock.now();
+    if (jobs.length === 1 && this.#inFlight === 0) this.#hasCompany = false;
     for (const job of jobs) if (!job.isCached) job.sentAtMs = now;
     const batch: Batch = { id: this.#nextBatchId, operation: jobs[0]!.request.operation, jobs, sentAtMs: now };
     this.#nextBatchId = this.#nextBatchId >= 0x7fffffff ? 1 : this.#nextBatchId + 1;
@@ -126,6 +130,7 @@ export class Lane {
       oldestWaitedMs: now - oldest.arrivedAtMs,
       newestWaitedMs: now - (this.#queue.newest ?? oldest).arrivedAtMs,
       inFlight: this.#inFlight,
+      hasCompany: this.#hasCompany,
     });
   }
 
