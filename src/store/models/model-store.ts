@@ -8,20 +8,19 @@ import {
   fallbackModelName,
   refuse,
   type ContainerLimits,
-  type ContentInspector,
 } from '../../archive/index.ts';
 import { Fault } from '../../kernel/index.ts';
 import type { AdmittedModel, ModelStore } from '../../serving/index.ts';
+import { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { parseAllowedUrls, type AllowedUrl, type AllowedUrls } from '../sources/allowed-urls.ts';
 import { DEFAULT_DOWNLOAD_OPTIONS, displayUrl, download, type DownloadOptions } from '../sources/download.ts';
-import { fileAccess, fingerprint, sha256 } from './open-file.ts';
+import { fingerprint } from './open-file.ts';
 import { privateDirectory, removeTree } from './private-directory.ts';
 import { errorCode, publishDownload } from './published-download.ts';
 import { Quarantine } from './quarantine.ts';
 import { isInside, resolveLocal } from './resolve-local.ts';
-import { Shelf, type Published } from './shelf.ts';
+import { Shelf, type ModelInspector, type Published } from './shelf.ts';
 import { Turns } from './turns.ts';
-import { copyDirectory, unpackArchive } from './unpack.ts';
 
 export interface ModelStoreOptions {
   /** Absolute directories; downloads go to the first. */
@@ -31,7 +30,9 @@ export interface ModelStoreOptions {
   /** TorchServe's regular expressions; empty: no URL at all. */
   readonly allowedUrls: readonly string[];
   /** Looks into every model before it is published. */
-  readonly inspect: ContentInspector;
+  readonly inspect: ModelInspector;
+  /** Shared with the inspector; by default the store has its own. */
+  readonly threads?: AdmissionThreads;
   readonly limits?: Partial<ContainerLimits>;
   readonly downloads?: Partial<DownloadOptions>;
 }
@@ -51,9 +52,10 @@ export async function createModelStore(options: ModelStoreOptions): Promise<Loca
   await privateDirectory(options.stateDir);
   await removeTree(incoming);
   await privateDirectory(incoming);
-  const shelf = await Shelf.open(join(options.stateDir, 'models'), options.inspect);
+  const threads = options.threads ?? new AdmissionThreads();
+  const shelf = await Shelf.open(join(options.stateDir, 'models'), options.inspect, threads);
   const roots = await Promise.all(options.modelStores.map(realStore));
-  return new AdmittingStore(options, allowedUrls, shelf, incoming, roots);
+  return new AdmittingStore(options, allowedUrls, shelf, incoming, roots, threads);
 }
 
 interface Lease {
@@ -69,7 +71,10 @@ class AdmittingStore implements LocalModelStore {
   readonly #roots: readonly string[];
   readonly #limits: ContainerLimits;
   readonly #downloads: DownloadOptions;
-  readonly #turns = new Turns(CONCURRENT_ADMISSIONS);
+  readonly #threads: AdmissionThreads;
+  readonly #taking = new Turns<symbol>(CONCURRENT_ADMISSIONS);
+  /** By digest: a model is published and removed by one at a time, without waiting for other models. */
+  readonly #turns = new Turns<string>(Infinity);
   readonly #leases = new Map<AdmittedModel, Lease>();
   readonly #downloading = new Set<string>();
   #isStopping = false;
@@ -80,7 +85,9 @@ class AdmittingStore implements LocalModelStore {
     shelf: Shelf,
     incoming: string,
     roots: readonly string[],
+    threads: AdmissionThreads,
   ) {
+    this.#threads = threads;
     this.#allowedUrls = allowedUrls;
     this.#shelf = shelf;
     this.#incoming = incoming;
@@ -150,9 +157,7 @@ class AdmittingStore implements LocalModelStore {
       await using handle = source.handle;
       return this.#lease(await this.#takeFile(handle, source.name, signal), url, null);
     }
-    await using quarantine = await Quarantine.create(this.#incoming);
-    const digest = await copyDirectory(source.path, quarantine, this.#limits, signal);
-    return this.#lease(await this.#take(digest, () => this.#shelf.put(digest, quarantine, signal)), url, null);
+    return this.#lease(await this.#takeDirectory(source.path, signal), url, null);
   }
 
   async #admitRemote(allowed: AllowedUrl, shown: string, signal: AbortSignal): Promise<AdmittedModel> {
@@ -191,23 +196,38 @@ class AdmittingStore implements LocalModelStore {
     }
   }
 
-  /** Hashes and unpacks through one descriptor; the bytes that were hashed are the bytes that were unpacked. */
+  /** One descriptor and one pass: the bytes that are hashed are the bytes that are unpacked. */
   async #takeFile(handle: FileHandle, name: string, signal: AbortSignal): Promise<Published> {
-    const before = await fingerprint(handle);
-    const { size } = await handle.stat();
-    if (size > this.#limits.maxTotalBytes) throw refuse('it is too large');
-    const archive = fileAccess(handle, size);
-    const digest = await sha256(archive, signal);
-    return await this.#take(digest, async () => {
+    return await this.#taking.run(Symbol('file'), async () => {
+      const before = await fingerprint(handle);
+      const { size } = await handle.stat();
+      if (size > this.#limits.maxTotalBytes) throw refuse('it is too large');
       await using quarantine = await Quarantine.create(this.#incoming);
-      await unpackArchive(archive, name, quarantine, this.#limits, signal);
+      const target = { dir: quarantine.dir, limits: this.#limits };
+      const job = { kind: 'unpack', fd: handle.fd, size, fileName: name, ...target } as const;
+      const { digest, files, directories } = await this.#threads.run(job, signal);
       if ((await fingerprint(handle)) !== before) throw refuse('it was changed while it was read');
-      return await this.#shelf.put(digest, quarantine, signal);
+      quarantine.adopt(files, directories);
+      return await this.#publish(digest, quarantine, signal);
     });
   }
 
-  #take(digest: string, publish: () => Promise<Published>): Promise<Published> {
-    return this.#turns.run(digest, async () => this.#shelf.share(digest) ?? (await publish()));
+  async #takeDirectory(path: string, signal: AbortSignal): Promise<Published> {
+    return await this.#taking.run(Symbol('directory'), async () => {
+      await using quarantine = await Quarantine.create(this.#incoming);
+      const job = { kind: 'copy', path, dir: quarantine.dir, limits: this.#limits } as const;
+      const { digest, files, directories } = await this.#threads.run(job, signal);
+      quarantine.adopt(files, directories);
+      return await this.#publish(digest, quarantine, signal);
+    });
+  }
+
+  /** A model that is here already is shared, and the new copy goes with its quarantine. */
+  #publish(digest: string, quarantine: Quarantine, signal: AbortSignal): Promise<Published> {
+    return this.#turns.run(
+      digest,
+      async () => this.#shelf.share(digest) ?? (await this.#shelf.put(digest, quarantine, signal)),
+    );
   }
 
   #lease(

@@ -1,8 +1,7 @@
 // An open file as a source of bytes: one descriptor from the hash to the last extracted byte.
-import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, readSync } from 'node:fs';
 import { open, readlink, type FileHandle } from 'node:fs/promises';
-import { readRange, refuse, type RandomAccess } from '../../archive/index.ts';
+import { refuse, type RandomAccess } from '../../archive/index.ts';
 
 /** Reads by position, so that readers do not disturb one another. */
 export function fileAccess(handle: FileHandle, size: number): RandomAccess {
@@ -13,6 +12,23 @@ export function fileAccess(handle: FileHandle, size: number): RandomAccess {
       let filled = 0;
       while (filled < bytes.length) {
         const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return bytes.subarray(0, filled);
+    },
+  };
+}
+
+/** The same through a descriptor, waiting for the disk: for threads that have nothing else to do. */
+export function syncFileAccess(fd: number, size: number): RandomAccess {
+  return {
+    size,
+    async read(offset, length) {
+      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+      let filled = 0;
+      while (filled < bytes.length) {
+        const bytesRead = readSync(fd, bytes, filled, bytes.length - filled, offset + filled);
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
@@ -36,15 +52,6 @@ export async function openRegular(path: string): Promise<FileHandle> {
 /** Where the kernel says that an open file lies: the answer that no rename after the check can change. */
 export async function openedPath(handle: FileHandle, path: string): Promise<string> {
   return await readlink(`/proc/self/fd/${handle.fd}`).catch(() => path);
-}
-
-export async function sha256(source: RandomAccess, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of readRange(source, 0, source.size)) {
-    signal.throwIfAborted();
-    hash.update(piece);
-  }
-  return hash.digest('hex');
 }
 
 /** What changes when a file is written to: compared before and after, it shows that nobody did meanwhile. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, mkdir, open, rename, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { refuse, type ContainerLimits, type QuarantinedFile, type RandomAccess } from '../../archive/index.ts';
+import { refuse, type ContainerLimits, type QuarantinedFile } from '../../archive/index.ts';
 import { Fault } from '../../kernel/index.ts';
 import { fileAccess, openRegular } from './open-file.ts';
 import { removeTree } from './private-directory.ts';
@@ -11,6 +11,11 @@ import { removeTree } from './private-directory.ts';
 /** Disk space that unpacking leaves free for everybody else: 256 MiB. */
 const RESERVED_BYTES = 256 * 1024 * 1024;
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** With its place on the disk, for whoever reads it from another thread or process. */
+export interface StoredFile extends QuarantinedFile {
+  readonly path: string;
+}
 
 /** One model being taken in. Disposing removes whatever was not published. */
 export class Quarantine implements AsyncDisposable {
@@ -30,8 +35,31 @@ export class Quarantine implements AsyncDisposable {
     return new Quarantine(dir);
   }
 
-  get files(): readonly QuarantinedFile[] {
-    return [...this.#files].map(([name, size]) => ({ name, size, open: () => openMember(this.#path(name), size) }));
+  /** One that somebody else made, and disposes. */
+  static at(dir: string): Quarantine {
+    return new Quarantine(dir);
+  }
+
+  get dir(): string {
+    return this.#dir;
+  }
+
+  get files(): readonly StoredFile[] {
+    return [...this.#files].map(([name, size]) => storedFile(name, this.#path(name), size));
+  }
+
+  get contents(): readonly (readonly [name: string, size: number])[] {
+    return [...this.#files];
+  }
+
+  get directories(): readonly string[] {
+    return [...this.#directories];
+  }
+
+  /** Takes what a thread has put into this quarantine's directory. */
+  adopt(files: readonly (readonly [name: string, size: number])[], directories: readonly string[]): void {
+    for (const [name, size] of files) this.#files.set(name, size);
+    for (const directory of directories) this.#directories.add(directory);
   }
 
   get names(): readonly string[] {
@@ -87,14 +115,6 @@ export class Quarantine implements AsyncDisposable {
     this.#files.set(name, size);
   }
 
-  /** Bytes of one file, for readers of small metadata. */
-  async read(name: string, maxBytes: number): Promise<Uint8Array> {
-    const size = this.#files.get(name) ?? 0;
-    if (size > maxBytes) throw new Fault('invalid_model', `${name} is larger than ${maxBytes} bytes.`);
-    await using file = await openMember(this.#path(name), size);
-    return await file.read(0, size);
-  }
-
   /** Makes everything read-only and moves it to `target` in one step. */
   async publish(target: string): Promise<void> {
     for (const name of this.#files.keys()) await chmod(this.#path(name), 0o444);
@@ -120,9 +140,24 @@ export class Quarantine implements AsyncDisposable {
   }
 }
 
-async function openMember(path: string, size: number): Promise<RandomAccess & AsyncDisposable> {
-  const handle = await openRegular(path);
-  return { ...fileAccess(handle, size), [Symbol.asyncDispose]: () => handle.close() };
+/** A file in quarantine, for inspectors of this process. */
+export function storedFile(name: string, path: string, size: number): StoredFile {
+  return {
+    name,
+    path,
+    size,
+    async open() {
+      const handle = await openRegular(path);
+      return { ...fileAccess(handle, size), [Symbol.asyncDispose]: () => handle.close() };
+    },
+  };
+}
+
+/** Bytes of a small file. Throws `invalid_model`. */
+export async function readSmall({ name, size, open }: StoredFile, maxBytes: number): Promise<Uint8Array> {
+  if (size > maxBytes) throw new Fault('invalid_model', `${name} is larger than ${maxBytes} bytes.`);
+  await using file = await open();
+  return await file.read(0, size);
 }
 
 async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -1,9 +1,13 @@
 // Published models by digest, with a count of who uses them. The last one to leave removes the files.
 import { join } from 'node:path';
-import { describeArchive, refuse, quote, type ArchiveDescription, type ContentInspector } from '../../archive/index.ts';
+import { refuse, quote, type ArchiveDescription, type Inspection } from '../../archive/index.ts';
 import type { Finding } from '../../kernel/index.ts';
+import type { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { privateDirectory, removeTree } from './private-directory.ts';
-import type { Quarantine } from './quarantine.ts';
+import type { Quarantine, StoredFile } from './quarantine.ts';
+
+/** Looks at the content of one model before it is published. Throwing refuses the model too: fail closed. */
+export type ModelInspector = (files: readonly StoredFile[], signal: AbortSignal) => Promise<Inspection>;
 
 /** A model on disk: unpacked, vetted, read-only. */
 export interface Published {
@@ -16,19 +20,21 @@ export interface Published {
 
 export class Shelf {
   readonly #root: string;
-  readonly #inspect: ContentInspector;
+  readonly #inspect: ModelInspector;
+  readonly #threads: AdmissionThreads;
   readonly #held = new Map<string, { readonly published: Published; users: number }>();
 
-  private constructor(root: string, inspect: ContentInspector) {
+  private constructor(root: string, inspect: ModelInspector, threads: AdmissionThreads) {
     this.#root = root;
     this.#inspect = inspect;
+    this.#threads = threads;
   }
 
   /** `root` belongs to this server alone; what an earlier one left there was vetted by nobody alive and is removed. */
-  static async open(root: string, inspect: ContentInspector): Promise<Shelf> {
+  static async open(root: string, inspect: ModelInspector, threads: AdmissionThreads): Promise<Shelf> {
     await removeTree(root);
     await privateDirectory(root);
-    return new Shelf(root, inspect);
+    return new Shelf(root, inspect, threads);
   }
 
   /** Takes a model that is already here. */
@@ -41,13 +47,14 @@ export class Shelf {
 
   /** Vets what lies in quarantine and publishes it. The caller holds the turn of `digest`. */
   async put(digest: string, quarantine: Quarantine, signal: AbortSignal): Promise<Published> {
-    const files = quarantine.names.toSorted();
-    const description = await describeArchive(files, (name, maxBytes) => quarantine.read(name, maxBytes));
+    const stored = quarantine.files.map(({ name, path, size }) => ({ name, path, size }));
+    const description = await this.#threads.run({ kind: 'describe', files: stored }, signal);
     const { isAllowed, findings } = await this.#inspect(quarantine.files, signal);
     if (!isAllowed) throw refuse(reason(findings), { findings });
     signal.throwIfAborted();
     const dir = join(this.#root, digest);
     await quarantine.publish(dir);
+    const files = quarantine.names.toSorted();
     const published = { digest, dir, files, description, findings };
     this.#held.set(digest, { published, users: 1 });
     return published;

@@ -1,17 +1,17 @@
 // Who may unpack when: a few models at once, and never the same one twice.
 
 /** Runs work for one key after the other, and at most `width` keys at a time, in the order of asking. */
-export class Turns {
+export class Turns<Key> {
   readonly #width: number;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
-  readonly #tails = new Map<string, Promise<void>>();
+  readonly #tails = new Map<Key, Promise<void>>();
 
   constructor(width: number) {
     this.#width = width;
   }
 
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+  async run<T>(key: Key, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key);
     const { promise: done, resolve: finish } = Promise.withResolvers<void>();
     const tail = Promise.resolve(before).then(() => done);

@@ -17,8 +17,22 @@ import {
   type RandomAccess,
 } from '../../archive/index.ts';
 import { fileAccess, openedPath, openRegular } from './open-file.ts';
+import { HashedAccess } from './hashed-access.ts';
 import type { Quarantine } from './quarantine.ts';
 import { isInside } from './resolve-local.ts';
+
+/** Unpacks and names what it unpacked by the sha256 of the archive, in one pass. Throws `archive_refused`. */
+export async function hashAndUnpack(
+  archive: RandomAccess,
+  fileName: string,
+  into: Quarantine,
+  limits: ContainerLimits,
+  signal: AbortSignal,
+): Promise<string> {
+  const hashed = new HashedAccess(archive);
+  await unpackArchive(hashed, fileName, into, limits, signal, () => hashed.beginStreaming());
+  return await hashed.digest();
+}
 
 /** `.mar` is a zip, every other file a gzip tar (surface spec 8.1). */
 export async function unpackArchive(
@@ -27,11 +41,15 @@ export async function unpackArchive(
   into: Quarantine,
   limits: ContainerLimits,
   signal: AbortSignal,
+  onIndexed: () => void = () => {},
 ): Promise<void> {
   if (fileName.endsWith('.mar')) {
-    await extract(archive, await readZipIndex(archive, limits), into, limits, signal);
+    const index = await readZipIndex(archive, limits);
+    onIndexed();
+    await extract(archive, index, into, limits, signal);
     return;
   }
+  onIndexed();
   await using spool = await into.unnamedScratch();
   const tar = await spoolTar(archive, spool, limits, signal);
   await extract(tar, await readTarIndex(tar, limits), into, limits, signal);

@@ -1,0 +1,50 @@
+// The entry of an admission thread: one job at a time, one answer each.
+import { parentPort } from 'node:worker_threads';
+import { describeArchive, inspectContent, type ArchiveDescription } from '../../archive/index.ts';
+import { syncFileAccess } from '../models/open-file.ts';
+import { Quarantine, readSmall, storedFile, type StoredFile } from '../models/quarantine.ts';
+import { copyDirectory, hashAndUnpack } from '../models/unpack.ts';
+import { failureOf, type Answer, type Job, type StoredName, type Unpacked } from './jobs.ts';
+
+/** Jobs are ended by ending the thread. */
+const { signal } = new AbortController();
+
+parentPort?.on('message', (job: Job) => {
+  void perform(job)
+    .then(
+      (value): Answer => ({ ok: true, value }),
+      (thrown: unknown): Answer => ({ ok: false, failure: failureOf(thrown) }),
+    )
+    .then((answer) => parentPort?.postMessage(answer));
+});
+
+async function perform(job: Job): Promise<unknown> {
+  switch (job.kind) {
+    case 'unpack': {
+      const into = Quarantine.at(job.dir);
+      const archive = syncFileAccess(job.fd, job.size);
+      return unpacked(await hashAndUnpack(archive, job.fileName, into, job.limits, signal), into);
+    }
+    case 'copy': {
+      const into = Quarantine.at(job.dir);
+      return unpacked(await copyDirectory(job.path, into, job.limits, signal), into);
+    }
+    case 'describe':
+      return await describe(job.files);
+    case 'inspect':
+      return await inspectContent(job.files.map(asFile), signal);
+  }
+}
+
+const unpacked = (digest: string, { contents, directories }: Quarantine): Unpacked => ({
+  digest,
+  files: contents,
+  directories,
+});
+
+const asFile = ({ name, path, size }: StoredName): StoredFile => storedFile(name, path, size);
+
+async function describe(stored: readonly StoredName[]): Promise<ArchiveDescription> {
+  const files = new Map(stored.map((file) => [file.name, asFile(file)]));
+  return await describeArchive([...files.keys()].toSorted(), (name, maxBytes) => readSmall(files.get(name)!, maxBytes));
+}
