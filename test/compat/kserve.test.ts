@@ -1,0 +1,164 @@
+// KServe's routes (surface spec 2.1, 2.9) and the four envelopes (9.9) around handlers that know nothing of them.
+import assert from 'node:assert/strict';
+import { describeWithServer } from '../support/compat-suite.ts';
+import type { Exchanged } from '../support/http-exchange.ts';
+import { NOOP, type TestStore } from '../support/model-store.ts';
+import { PROBE, type Probed } from '../support/probe-handlers.ts';
+import { behaviour } from './behaviour.ts';
+
+const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+/** Doubles what it is given, item by item; shows the Python type of what is no number. */
+const DOUBLE = `
+import numpy
+
+def handle(data, context):
+    if data is None:
+        return None
+    return [row * 2 if isinstance(row, (int, float, numpy.ndarray)) else type(row).__name__ for row in data]
+`;
+
+/** Shows what an envelope made of the batch. */
+const SHOW = `
+def handle(data, context):
+    if data is None:
+        return None
+    return [repr(row) for row in data]
+`;
+
+const probeOnly = (store: TestStore): void => store.add('probe', PROBE);
+
+describeWithServer('the routes of KServe', probeOnly, { models: ['probe'] }, (suite) => {
+  behaviour(
+    '2.1',
+    'same',
+    'v1 and v2 routes run the default version and tell predictions from explanations',
+    async () => {
+      for (const [path, explain] of [
+        ['/v1/models/probe:predict', 'False'],
+        ['/v1/models/probe:explain', 'True'],
+        ['/v2/models/probe/infer', 'False'],
+        ['/v2/models/probe/explain', 'True'],
+      ] as const) {
+        const answer = await suite.server.infer(path, {
+          method: 'POST',
+          headers: JSON_TYPE,
+          body: '{"instances": [1]}',
+        });
+        const { data, headers } = answer.json<Probed>();
+        assert.deepEqual([data['body']?.value, headers['explain']], [{ instances: [1] }, explain], path);
+      }
+    },
+  );
+
+  behaviour('2.1', 'same', 'v1 and v2 routes are always there, whatever the envelope', async () => {
+    assert.equal((await suite.server.infer('/v1/models/probe:predict')).status, 200);
+    assert.equal((await suite.server.infer('/v1/models/none:predict')).status, 404);
+  });
+
+  behaviour('2.9', 'same', 'the Open Inference Protocol’s health routes do not exist unless switched on', async () => {
+    for (const path of ['/v2', '/v2/health/live', '/v2/health/ready']) {
+      assert.equal((await suite.server.infer(path)).status, 404, path);
+    }
+  });
+});
+
+describeWithServer(
+  'the Open Inference Protocol',
+  (store) => store.add('noop', NOOP),
+  { env: { TS_OPEN_INFERENCE_PROTOCOL: 'oip' } },
+  (suite) => {
+    behaviour('2.9', 'same', 'with TS_OPEN_INFERENCE_PROTOCOL=oip the server is always live and ready', async () => {
+      assert.equal((await suite.server.infer('/v2/health/ready')).text, '{\n  "ready": true\n}\n');
+      assert.equal((await suite.server.infer('/v2/health/live')).text, '{\n  "live": true\n}\n');
+    });
+
+    behaviour('2.9', 'same', '/v2 names the server and its extensions, misspelt key included', async () => {
+      const { name, version, ...rest } = (await suite.server.infer('/v2')).json<Record<string, unknown>>();
+      assert.deepEqual([name, rest], ['Torchserve', { extenstion: ['kserve', 'kubeflow'] }]);
+      assert.match(String(version), /^\d+\.\d+/);
+    });
+
+    behaviour('2.9', 'same', 'paths with versions are 501', async () => {
+      const answer = await suite.server.infer('/v2/models/noop/versions/1/infer');
+      assert.deepEqual([answer.status, answer.json()], [501, { error: 'Model versioning is not yet supported.' }]);
+    });
+  },
+);
+
+const enveloped = (store: TestStore): void => {
+  store.add('double', DOUBLE);
+  store.add('show', SHOW);
+};
+const withEnvelope = (
+  name: string,
+  tests: (infer: (path: string, body: unknown) => Promise<Exchanged>) => void,
+): void =>
+  describeWithServer(
+    `the envelope ${name}`,
+    enveloped,
+    { models: ['double', 'show'], config: [`service_envelope=${name}`] },
+    (suite) =>
+      tests((path, body) =>
+        suite.server.infer(path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) }),
+      ),
+  );
+
+withEnvelope('body', (infer) => {
+  behaviour('9.9', 'same', 'body: the handler gets each row’s data or body, and answers are unchanged', async () => {
+    assert.equal((await infer('/predictions/double', 21)).text, '42');
+    assert.equal((await infer('/predictions/show', { a: 1 })).text, "{'a': 1}");
+  });
+});
+
+withEnvelope('json', (infer) => {
+  behaviour('9.9', 'same', 'json: instances go in, predictions come back', async () => {
+    const answer = await infer('/predictions/double', { instances: [1, 2, 3.5] });
+    assert.deepEqual(JSON.parse(answer.text), { predictions: [2, 4, 7] });
+  });
+
+  behaviour('9.9', 'same', 'json: b64 objects are decoded to bytes, whole instances and columns', async () => {
+    const b64 = Buffer.from('hi').toString('base64');
+    const whole = await infer('/predictions/show', { instances: [{ b64 }] });
+    assert.deepEqual(JSON.parse(whole.text), { predictions: ["b'hi'"] });
+    const column = await infer('/predictions/show', { instances: [{ image: { b64 }, n: 1 }] });
+    assert.deepEqual(JSON.parse(column.text), { predictions: ["{'image': b'hi', 'n': 1}"] });
+  });
+});
+
+withEnvelope('kserve', (infer) => {
+  behaviour('9.9', 'same', 'kserve: instances in, predictions out', async () => {
+    const answer = await infer('/v1/models/double:predict', { instances: [1, 2] });
+    assert.deepEqual(JSON.parse(answer.text), { predictions: [2, 4] });
+  });
+
+  behaviour('9.9', 'same', 'kserve: an explanation comes back as explanations', async () => {
+    const answer = await infer('/v1/models/double:explain', { instances: [4] });
+    assert.deepEqual(JSON.parse(answer.text), { explanations: [8] });
+  });
+});
+
+withEnvelope('kservev2', (infer) => {
+  interface V2 {
+    readonly id: string;
+    readonly model_name: string;
+    readonly model_version: string;
+    readonly outputs: readonly Record<string, unknown>[];
+  }
+
+  behaviour('9.9', 'same', 'kservev2: tensors in, tensors out, the id echoed', async () => {
+    const body = { id: 'abc', inputs: [{ name: 'x', shape: [2, 2], datatype: 'INT64', data: [1, 2, 3, 4] }] };
+    const answer = (await infer('/v2/models/double/infer', body)).json<V2>();
+    assert.deepEqual([answer.id, answer.model_name, answer.model_version], ['abc', 'double', '1.0']);
+    const [output] = answer.outputs;
+    assert.equal(output!['name'], 'x');
+    assert.deepEqual(output!['data'], [2, 4, 6, 8]);
+    assert.equal(output!['datatype'], 'INT64');
+  });
+
+  behaviour('9.9', 'same', 'kservev2: without an id the request’s own id is given', async () => {
+    const body = { inputs: [{ name: 'x', shape: [1], datatype: 'FP32', data: [0.5] }] };
+    const exchanged = await infer('/v2/models/double/infer', body);
+    assert.equal(exchanged.json<V2>().id, exchanged.headers['x-request-id']);
+  });
+});
