@@ -48,7 +48,7 @@ export const FINDINGS = {
     severity: 'low',
     meaning:
       'The pickle is harmless, but torch.load(weights_only=True) does not read it: another protocol, or an old format.',
-    remedy: 'Save again with torch.save and its default settings.',
+    remedy: 'Convert it with davy convert, or save it again with torch.save and its default settings.',
   },
 
   // Checkpoints around the pickle.

@@ -2,3 +2,4 @@
 export { inspectContent, inspectFile } from './inspect.ts';
 export { sniff, type Format } from './sniff.ts';
 export { kindOfName, type NameKind } from './names.ts';
+export { planConversion, type Conversion } from './convert.ts';

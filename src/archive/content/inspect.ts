@@ -95,7 +95,8 @@ async function inspectBytes(file: RandomAccess, name: string, siblings: Siblings
     case 'pickle':
       if (kind === 'onnx') break;
       requireKind(kind, ['torch', 'other'], 'a pickle');
-      return inspectPickleFile(file, report);
+      await inspectPickleFile(file, report);
+      return;
     default:
   }
   return inspectByName(file, name, kind, sniffed, siblings, report);
@@ -162,7 +163,8 @@ async function inspectZip(file: RandomAccess, kind: NameKind, report: Report): P
   const index = await readZipIndex(file, TORCH_LIMITS);
   if (isTorchZip(index)) {
     requireKind(kind, ['torch', 'other', 'archive'], 'a torch checkpoint');
-    return inspectTorchZip(file, index, report);
+    await inspectTorchZip(file, index, report);
+    return;
   }
   if (isNpz(index)) {
     requireKind(kind, ['npz', 'other'], 'a NumPy archive');

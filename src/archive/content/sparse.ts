@@ -1,21 +1,16 @@
 // Indices of sparse tensors, read out of their storages: torch does not check them, and one that is too large writes
 // outside the tensor as soon as somebody makes it dense.
-import type { SparseParts, StorageValue, TensorValue } from './pickle/values.ts';
+import type { SparseParts, TensorValue } from './pickle/values.ts';
+import type { Storages } from './checkpoint.ts';
 import { Refusal } from './refusal.ts';
 
-/** The bytes of one storage, and their order. */
-export interface StorageReader {
-  readonly isLittleEndian: boolean;
-  read(storage: StorageValue): Promise<Uint8Array>;
-}
-
 /** Indices are small beside weights; they are held in memory while they are checked. */
-export const MAX_INDEX_BYTES = 512 * 1024 * 1024;
+const MAX_INDEX_BYTES = 512 * 1024 * 1024;
 
 /** All indices of one file: many tensors may point at one large storage, and each is checked anew. */
 const MAX_TOTAL_INDEX_BYTES = 4 * 1024 * 1024 * 1024;
 
-export async function checkSparse(tensors: readonly TensorValue[], storages: StorageReader): Promise<void> {
+export async function checkSparse(tensors: readonly TensorValue[], storages: Storages): Promise<void> {
   let total = 0;
   for (const { sparse, size } of tensors) {
     if (sparse === undefined) continue;
@@ -28,7 +23,7 @@ export async function checkSparse(tensors: readonly TensorValue[], storages: Sto
 }
 
 /** `indices` is [sparse dimensions, entries]; row d counts positions of dimension d. */
-async function checkCoordinates(parts: SparseParts, size: readonly number[], storages: StorageReader): Promise<void> {
+async function checkCoordinates(parts: SparseParts, size: readonly number[], storages: Storages): Promise<void> {
   const [indices] = parts.indices;
   const [dimensions = 0, entries = 0] = indices?.size ?? [];
   if (indices === undefined || indices.size.length !== 2 || parts.values.size[0] !== entries) throw outside();
@@ -44,7 +39,7 @@ async function checkCoordinates(parts: SparseParts, size: readonly number[], sto
 }
 
 /** CSR and its kin: `compressed` is [batches, lines + 1] and counts up to the entries of each line; `plain` is [batches, entries]. */
-async function checkCompressed(parts: SparseParts, size: readonly number[], storages: StorageReader): Promise<void> {
+async function checkCompressed(parts: SparseParts, size: readonly number[], storages: Storages): Promise<void> {
   const [compressed, plain] = parts.indices;
   if (compressed === undefined || plain === undefined) throw outside();
   const batchDims = compressed.size.length - 1;
@@ -94,14 +89,14 @@ function flattened(tensor: TensorValue): TensorValue {
 }
 
 /** Element (i, j) of a matrix of int64 or int32. Its bounds were checked when the tensor was built. */
-async function indexReader(tensor: TensorValue, storages: StorageReader): Promise<(i: number, j: number) => number> {
+async function indexReader(tensor: TensorValue, storages: Storages): Promise<(i: number, j: number) => number> {
   const { storage, storageOffset, stride, dtype } = tensor;
   if (storage === null || storage.byteLength > MAX_INDEX_BYTES || (dtype !== 'int64' && dtype !== 'int32'))
     throw outside();
   // A stride of zero could promise any number of elements out of a few bytes.
   const elements = tensor.size.reduce((product, count) => product * count, 1);
   if (elements * (dtype === 'int64' ? 8 : 4) > storage.byteLength) throw outside();
-  const bytes = await storages.read(storage);
+  const bytes = await (await storages.open(storage)).read(0, storage.byteLength);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [first, second] = stride as [number, number];
   const isLittle = storages.isLittleEndian;

@@ -1,5 +1,6 @@
 // Torch's checkpoint format before 1.6: five pickles (magic, protocol, system, object, keys), then the storages.
-import type { RandomAccess } from '../random-access.ts';
+import { sliceAccess, type RandomAccess } from '../random-access.ts';
+import type { Checkpoint, Storages } from './checkpoint.ts';
 import type { StorageValue, Value } from './pickle/values.ts';
 import { storageClass } from './pickle/globals.ts';
 import type { PickleSummary } from './pickle/interpret.ts';
@@ -18,7 +19,11 @@ export function isTorchMagic(value: Value): boolean {
 }
 
 /** `magic` is the first pickle. Every byte of the file must belong to one of the parts. */
-export async function inspectTorchLegacy(file: RandomAccess, magic: PickleSummary, report: Report): Promise<void> {
+export async function inspectTorchLegacy(
+  file: RandomAccess,
+  magic: PickleSummary,
+  report: Report,
+): Promise<Checkpoint> {
   const protocol = await readPickle(file, magic.end);
   if (protocol.value.kind !== 'int' || protocol.value.value !== PROTOCOL_VERSION) {
     throw new Refusal('torch_layout', 'The legacy protocol version is unknown.', magic.end);
@@ -26,18 +31,20 @@ export async function inspectTorchLegacy(file: RandomAccess, magic: PickleSummar
   const system = await readPickle(file, protocol.end);
   if (system.value.kind !== 'dict')
     throw new Refusal('torch_layout', 'The system description is no dict.', protocol.end);
-  const storages = new Map<string, StorageValue>();
-  const object = await readPickle(file, system.end, { profile: { reader: 'python', storages: 'legacy' }, storages });
+  const declared = new Map<string, StorageValue>();
+  const profile = { reader: 'python', storages: 'legacy' } as const;
+  const object = await readPickle(file, system.end, { profile, storages: declared });
   noteProtocol(object, report);
   const keys = await readPickle(file, object.end);
-  const offsets = await checkStorages(file, keys, storages);
-  const isLittleEndian = !isBigEndian(system.value);
-  const read = async (storage: StorageValue) => {
+  const offsets = await checkStorages(file, keys, declared);
+  const open: Storages['open'] = async (storage) => {
     const offset = offsets.get(storage.key);
-    if (offset === undefined) throw new Refusal('torch_storage_mismatch', 'Indices lie in a view of a storage.');
-    return file.read(offset, storage.byteLength);
+    if (offset === undefined) throw new Refusal('torch_storage_mismatch', 'A tensor lies in a view of a storage.');
+    return sliceAccess(file, offset, storage.byteLength);
   };
-  await checkSparse(object.sparse, { isLittleEndian, read });
+  const storages = { isLittleEndian: !isBigEndian(system.value), open };
+  await checkSparse(object.sparse, storages);
+  return { value: object.value, storages };
 }
 
 function isBigEndian(system: Value): boolean {
@@ -48,7 +55,6 @@ function isBigEndian(system: Value): boolean {
 }
 
 /** Where each storage's bytes start. */
-
 async function checkStorages(
   file: RandomAccess,
   keys: PickleSummary,

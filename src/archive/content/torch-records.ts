@@ -1,12 +1,12 @@
 // The records of a torch zip: one root, pickles that end where they must, storages that are all there.
 import { readMember, readWhole, type ContainerIndex, type Member } from '../container.ts';
-import type { RandomAccess } from '../random-access.ts';
+import { memoryAccess, sliceAccess, type RandomAccess } from '../random-access.ts';
+import type { Storages } from './checkpoint.ts';
 import { interpretPickleGently, type PickleSummary } from './pickle/interpret.ts';
 import type { Profile } from './pickle/machine.ts';
 import type { StorageValue } from './pickle/values.ts';
 import { MAX_PICKLE_BYTES, trailing } from './pickle-file.ts';
 import { Refusal } from './refusal.ts';
-import { MAX_INDEX_BYTES, type StorageReader } from './sparse.ts';
 
 /** Torch strips the first path segment, whatever it is called. */
 export type Records = ReadonlyMap<string, Member>;
@@ -65,12 +65,19 @@ export async function verifyChecksums(file: RandomAccess, records: Records, pref
 }
 
 const BYTE_ORDER_BYTES = 16;
+/** torch.save stores tensors uncompressed; a compressed one is unpacked in memory. */
+const MAX_COMPRESSED_STORAGE_BYTES = 512 * 1024 * 1024;
 
-/** Reads the storages of one pickled part; only after its records were matched. */
-export async function storageReader(file: RandomAccess, records: Records, prefix: string): Promise<StorageReader> {
+/** Opens the storages of one pickled part; only after its records were matched. */
+export async function storagesOf(file: RandomAccess, records: Records, prefix: string): Promise<Storages> {
   const order = records.get('byteorder');
   const isBigEndian = order !== undefined && (await readWhole(file, order, BYTE_ORDER_BYTES)).toString() === 'big';
-  const read: StorageReader['read'] = (storage) =>
-    readWhole(file, records.get(prefix + storage.key) as Member, MAX_INDEX_BYTES);
-  return { isLittleEndian: !isBigEndian, read };
+  const open: Storages['open'] = async (storage) => {
+    const member = records.get(prefix + storage.key);
+    if (member === undefined)
+      throw new Refusal('torch_storage_mismatch', `The record ${prefix}${storage.key} is missing.`);
+    if (member.method === 'stored') return sliceAccess(file, member.offset, member.size);
+    return memoryAccess(await readWhole(file, member, MAX_COMPRESSED_STORAGE_BYTES));
+  };
+  return { isLittleEndian: !isBigEndian, open };
 }

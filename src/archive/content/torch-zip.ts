@@ -2,6 +2,7 @@
 import { DEFAULT_CONTAINER_LIMITS } from '../limits.ts';
 import { readWhole, type ContainerIndex } from '../container.ts';
 import type { RandomAccess } from '../random-access.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { noteProtocol } from './pickle-file.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
@@ -10,7 +11,7 @@ import {
   inspectRecordPickle,
   matchStorages,
   stripRoot,
-  storageReader,
+  storagesOf,
   verifyChecksums,
   type Records,
 } from './torch-records.ts';
@@ -34,26 +35,35 @@ const SMALL_RECORDS: readonly (readonly [string, RegExp])[] = [
 ];
 const SMALL_RECORD_BYTES = 64;
 
-/** Inspects a zip that torch would open. `index` has already passed the strict reader. */
-export async function inspectTorchZip(file: RandomAccess, index: ContainerIndex, report: Report): Promise<void> {
+/** Inspects a zip that torch would open; null for a program. `index` has already passed the strict reader. */
+export async function inspectTorchZip(
+  file: RandomAccess,
+  index: ContainerIndex,
+  report: Report,
+): Promise<Checkpoint | null> {
   const records = stripRoot(index);
   if ([...records.keys()].some((name) => EXPORTED_RECORD.test(name))) {
     throw new Refusal('torch_exported_program', 'The file is a torch.export package.');
   }
   await checkSmallRecords(file, records);
-  if (isTorchScript(records)) return inspectTorchScript(file, records, report);
+  if (isTorchScript(records)) {
+    await inspectTorchScript(file, records, report);
+    return null;
+  }
   for (const name of records.keys()) {
     if (!CHECKPOINT_RECORD.test(name))
       throw new Refusal('torch_layout', `The record ${name} is not one of torch.save’s.`);
   }
-  const { summary, storages } = await inspectRecordPickle(file, records, 'data.pkl', {
+  const { summary, storages: declared } = await inspectRecordPickle(file, records, 'data.pkl', {
     reader: 'python',
     storages: 'zip',
   });
   noteProtocol(summary, report);
-  matchStorages(records, 'data/', storages);
+  matchStorages(records, 'data/', declared);
   await verifyChecksums(file, records, 'data/');
-  await checkSparse(summary.sparse, await storageReader(file, records, 'data/'));
+  const storages = await storagesOf(file, records, 'data/');
+  await checkSparse(summary.sparse, storages);
+  return { value: summary.value, storages };
 }
 
 export function isTorchZip(index: ContainerIndex): boolean {

@@ -4,7 +4,7 @@ import type { RandomAccess } from '../random-access.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
 import { checkSparse } from './sparse.ts';
-import { inspectRecordPickle, matchStorages, storageReader, verifyChecksums, type Records } from './torch-records.ts';
+import { inspectRecordPickle, matchStorages, storagesOf, verifyChecksums, type Records } from './torch-records.ts';
 
 const RECORD =
   /^((data|constants|traced_inputs|bytecode|mobile_debug_handles)\.pkl|version|byteorder|\.data\/serialization_id|\.format_version|\.storage_alignment|(data|constants|traced_inputs|bytecode)\/\d{1,20}|code\/[\w./<>-]+\.(py|py\.debug_pkl)|extra\/[\w./-]+)$/;
@@ -48,7 +48,7 @@ export async function inspectTorchScript(file: RandomAccess, records: Records, r
     // Torch writes the storages of example inputs empty, and reads them only when asked to.
     if (archive === 'traced_inputs') continue;
     matchStorages(records, prefix, storages);
-    await checkSparse(summary.sparse, await storageReader(file, records, prefix));
+    await checkSparse(summary.sparse, await storagesOf(file, records, prefix));
   }
   for (const [name, member] of records) {
     if (name.endsWith('.debug_pkl')) {

@@ -91,15 +91,13 @@ export function callTorchScript(callable: Value, args: Value): Value {
 function rebuildTensorV2(args: Args): TensorValue {
   exactly(args, 6, 7);
   requireHooks(args[4], args[5]);
-  requireMetadata(args[6]);
-  return viewTensor(args, undefined, 'strided');
+  return viewTensor(args, undefined, layoutOf(args[6]));
 }
 
 function rebuildTensorV3(args: Args): TensorValue {
   exactly(args, 7, 8);
   requireHooks(args[4], args[5]);
-  requireMetadata(args[7]);
-  return viewTensor(args, requireDtype(args[6], 'A tensor'), 'strided');
+  return viewTensor(args, requireDtype(args[6], 'A tensor'), layoutOf(args[7]));
 }
 
 function rebuildQuantized(args: Args): TensorValue {
@@ -229,14 +227,14 @@ function requireHooks(requiresGrad: Value | undefined, hooks: Value | undefined)
   if (requiresGrad?.kind !== 'bool' || !isEmpty) refuse('A tensor carries hooks.');
 }
 
-/** The conjugate and negative bits, or nothing. */
-function requireMetadata(metadata: Value | undefined): void {
-  if (metadata === undefined || metadata.kind === 'none') return;
-  const isPlain =
+/** Metadata is the conjugate and negative bits, or nothing. */
+function layoutOf(metadata: Value | undefined): 'strided' | 'flagged' {
+  if (metadata === undefined || metadata.kind === 'none') return 'strided';
+  const isUsual =
     metadata.kind === 'dict' &&
     metadata.values.every((value) => value.kind === 'bool') &&
     metadata.keys.every((key) => key.kind === 'str' && (key.text === 'conj' || key.text === 'neg'));
-  if (!isPlain) refuse('A tensor carries unusual metadata.');
+  return isUsual ? 'flagged' : refuse('A tensor carries unusual metadata.');
 }
 
 function looseTensor(dtype: string, size: readonly number[], layout: TensorValue['layout']): TensorValue {

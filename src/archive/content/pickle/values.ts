@@ -19,7 +19,8 @@ export interface TensorValue {
   readonly storageOffset: number;
   readonly size: readonly number[];
   readonly stride: readonly number[];
-  readonly layout: 'strided' | 'sparse' | 'quantized' | 'other';
+  /** `flagged`: strided, but read with the conjugate or negative bit. */
+  readonly layout: 'strided' | 'flagged' | 'sparse' | 'quantized' | 'other';
   readonly sparse?: SparseParts;
 }
 
