@@ -32,3 +32,10 @@ export class ManualClock implements Clock {
     this.#nowMs = until;
   }
 }
+
+/** A clock that shows this time, in milliseconds since the epoch, before anybody waits for anything. */
+export function clockAt(epochMs: number): ManualClock {
+  const clock = new ManualClock();
+  clock.advance(epochMs);
+  return clock;
+}

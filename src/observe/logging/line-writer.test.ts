@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { manualClock } from '../manual-clock.ts';
+import { clockAt } from '../../../test/support/manual-clock.ts';
 import { LineWriter, type LineTarget } from './line-writer.ts';
 
 class MemoryTarget implements LineTarget {
@@ -22,8 +22,8 @@ class MemoryTarget implements LineTarget {
   }
 }
 
-const writerTo = (target: LineTarget): { writer: LineWriter; clock: ReturnType<typeof manualClock> } => {
-  const clock = manualClock(0);
+const writerTo = (target: LineTarget): { writer: LineWriter; clock: ReturnType<typeof clockAt> } => {
+  const clock = clockAt(0);
   return { writer: new LineWriter(target, clock, (lines) => `lost ${lines}\n`), clock };
 };
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { Announcements, type WorkerEvent } from '../../serving/index.ts';
-import { manualClock } from '../manual-clock.ts';
+import { clockAt } from '../../../test/support/manual-clock.ts';
 import { createLogs, type Logs } from './logs.ts';
 
 const START = new Date(2024, 4, 30, 21, 46, 3, 625).getTime();
@@ -14,14 +14,14 @@ interface Opened {
   readonly logs: Logs;
   readonly announcements: Announcements;
   readonly directory: string;
-  readonly clock: ReturnType<typeof manualClock>;
+  readonly clock: ReturnType<typeof clockAt>;
   lines(file: string): Promise<string[]>;
 }
 
 async function open(t: TestContext, format: 'text' | 'json' = 'text'): Promise<Opened> {
   const directory = await mkdtemp(join(tmpdir(), 'davy-logs-'));
   const announcements = new Announcements();
-  const clock = manualClock(START);
+  const clock = clockAt(START);
   const logs = await createLogs({
     announcements,
     format,
@@ -104,7 +104,7 @@ test("a worker's outage reads as in TorchServe", async (t) => {
     at('INFO ', 'Retry worker: 9000 in 1 seconds.'),
     at('ERROR', 'Backend worker error'),
     at('ERROR', 'org.pytorch.serve.wlm.WorkerInitializationException: Backend worker did not respond in given time'),
-    at('INFO ', '9000 Worker disconnected. W-9000-m_1.0 was not ready after 5000 ms'),
+    at('INFO ', '9000 Worker disconnected. W-9000-m_1.0 did not load the model within 5000 ms'),
     at('INFO ', 'Auto recovery failed again'),
     at('INFO ', 'Retry worker: 9000 in 1 seconds.'),
     at('INFO ', 'W-9000-m_1.0 loaded its model in 12 ms'),

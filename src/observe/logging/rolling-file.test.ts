@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { manualClock } from '../manual-clock.ts';
+import { clockAt } from '../../../test/support/manual-clock.ts';
 import { openRollingFile } from './rolling-file.ts';
 
 const MAY_30 = new Date(2024, 4, 30, 23, 0).getTime();
@@ -19,7 +19,7 @@ async function temporaryDirectory(t: TestContext): Promise<string> {
 test('a full file is compressed under the day, and a second one on that day gets a number', async (t) => {
   const directory = await temporaryDirectory(t);
   const path = join(directory, 'ts_log.log');
-  const file = await openRollingFile({ path, clock: manualClock(MAY_30), maxBytes: 10 });
+  const file = await openRollingFile({ path, clock: clockAt(MAY_30), maxBytes: 10 });
   for (const line of ['first 9 b', 'second 9b', 'third 9 b']) await file.write(Buffer.from(line));
   await file.close();
   assert.deepEqual((await readdir(directory)).toSorted(), [
@@ -33,7 +33,7 @@ test('a full file is compressed under the day, and a second one on that day gets
 
 test('a file rolls at midnight', async (t) => {
   const directory = await temporaryDirectory(t);
-  const clock = manualClock(MAY_30);
+  const clock = clockAt(MAY_30);
   const file = await openRollingFile({ path: join(directory, 'access_log.log'), clock });
   await file.write(Buffer.from('today'));
   clock.advance(2 * HOUR_MS);
@@ -47,7 +47,7 @@ test('only the newest archives are kept', async (t) => {
   const directory = await temporaryDirectory(t);
   const file = await openRollingFile({
     path: join(directory, 'a.log'),
-    clock: manualClock(MAY_30),
+    clock: clockAt(MAY_30),
     maxBytes: 1,
     keep: 2,
   });
@@ -60,7 +60,7 @@ test('only the newest archives are kept', async (t) => {
 test('a link in place of the file is refused', async (t) => {
   const directory = await temporaryDirectory(t);
   await symlink(join(directory, 'elsewhere'), join(directory, 'ts_log.log'));
-  await assert.rejects(openRollingFile({ path: join(directory, 'ts_log.log'), clock: manualClock(MAY_30) }), {
+  await assert.rejects(openRollingFile({ path: join(directory, 'ts_log.log'), clock: clockAt(MAY_30) }), {
     code: 'ELOOP',
   });
 });

@@ -1,5 +1,5 @@
 // What a worker's life looks like in the log. The texts are TorchServe's where tests and alerts grep them (surface spec 10.2, 10.4, 11).
-import type { DeathCause, WorkerEvent } from '../../serving/index.ts';
+import { describeDeath, type DeathCause, type WorkerEvent } from '../../serving/index.ts';
 import type { Clock } from '../../kernel/index.ts';
 import type { LogLevel } from './layout.ts';
 
@@ -100,32 +100,6 @@ function initFailureText(cause: DeathCause): string | undefined {
       return `Backend worker could not be started: ${cause.message}`;
     default:
       return undefined;
-  }
-}
-
-/** One clause for one cause of death. */
-function describeDeath(cause: DeathCause): string {
-  switch (cause.kind) {
-    case 'stopped':
-      return 'was stopped';
-    case 'exit':
-      return `exited with code ${cause.exitCode}`;
-    case 'signal':
-      return `was ended by ${cause.signal}`;
-    case 'out_of_memory':
-      return 'ran out of memory';
-    case 'startup_timeout':
-      return `was not ready after ${cause.afterMs} ms`;
-    case 'response_timeout':
-      return `did not answer within ${cause.afterMs} ms`;
-    case 'load_failed':
-      return cause.isOutOfMemory ? 'ran out of memory while loading' : 'failed to load its model';
-    case 'protocol':
-      return `broke the worker protocol: ${cause.offence}`;
-    case 'oversize_response':
-      return `sent a response of ${cause.bytes} bytes, which is over max_response_size`;
-    case 'spawn_failed':
-      return 'could not be started';
   }
 }
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { manualClock } from '../manual-clock.ts';
+import { clockAt } from '../../../test/support/manual-clock.ts';
 import type { MetricType } from './definition.ts';
 import { LoggedMetric, MetricLog } from './logged-metric.ts';
 
 function logged(type: MetricType, name: string, unit: string, dimensions: readonly string[]) {
   const lines: string[] = [];
-  const clock = manualClock(1_717_105_307_250);
+  const clock = clockAt(1_717_105_307_250);
   const log = new MetricLog((line) => lines.push(line), clock);
   return { lines, clock, metric: new LoggedMetric({ name, unit, type, dimensions }, log) };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { Announcements, type InferenceEvent } from '../../serving/index.ts';
-import { manualClock } from '../manual-clock.ts';
+import { clockAt } from '../../../test/support/manual-clock.ts';
 import { createMetrics, type Metrics, type MetricsOptions } from './metrics.ts';
 import { defaultMetricsConfig, NO_METRICS, parseMetricsConfig } from './metrics-config.ts';
 import { parseMetricsMode } from './metric-set.ts';
@@ -23,7 +23,7 @@ function open(t: TestContext, options: Partial<MetricsOptions> = {}): Opened {
     systemIntervalMs: undefined,
     writeLine: (stream, line) => lines.push(`${stream} ${line}`),
     hostname: 'h',
-    clock: manualClock(1_717_105_307_250),
+    clock: clockAt(1_717_105_307_250),
     ...options,
   });
   t.after(() => metrics[Symbol.asyncDispose]());
