@@ -457,6 +457,15 @@ def _(_target):
     return "shared memory segment"
 
 
+@probe("K16", "attach a packet filter to its socket")
+def _(_target):
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFFFFFF))
+    left, right = socket.socketpair()
+    with left, right:
+        left.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", 1, ctypes.addressof(program)))
+    return "filter attached"
+
+
 # --- resources
 
 

@@ -75,7 +75,7 @@ const ALLOWED = `
   poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
   pipe pipe2 inotify_init inotify_init1 inotify_add_watch inotify_rm_watch
 
-  shutdown getsockopt setsockopt getsockname getpeername
+  shutdown getsockopt getsockname getpeername
   landlock_create_ruleset landlock_add_rule landlock_restrict_self`;
 
 /** Libraries ask for these, and take "not implemented" for an answer: NUMA placement, io_uring, namespace listings. */
@@ -89,6 +89,8 @@ const START_UP_ONLY = `execveat seccomp landlock_create_ruleset landlock_add_rul
 /** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
 const CLONE_NEW_NAMESPACE = 0x7e020080;
 const CLONE_THREAD = 0x00010000;
+/** REUSEADDR SNDBUF RCVBUF KEEPALIVE PASSCRED RCVTIMEO SNDTIMEO; not the ones that attach packet filters. */
+const SOCKET_OPTIONS = [2, 7, 8, 9, 16, 20, 21];
 const AF_UNIX = 1;
 const MSG_OOB = 1;
 /** NEW_LISTENER, and the flags that only make sense with it: a listener could answer its own filter's questions. */
@@ -152,6 +154,7 @@ function cloneRule(allowSubprocess: boolean): ArgumentRule {
 function addSocketRules(rules: Map<string, Verdict | ArgumentRule>, options: FilterOptions): void {
   const unixOnly = only(0, [AF_UNIX], EAFNOSUPPORT);
   rules.set('socketpair', unixOnly);
+  rules.set('setsockopt', only(2, SOCKET_OPTIONS, EPERM));
   // Out-of-band data on unix sockets has a history of kernel bugs, and nobody uses it.
   for (const name of ['sendto', 'recvfrom']) rules.set(name, unlessBit(3, MSG_OOB));
   for (const name of ['sendmsg', 'recvmsg']) rules.set(name, unlessBit(2, MSG_OOB));

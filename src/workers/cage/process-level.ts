@@ -23,6 +23,7 @@ export interface ProcessCage {
 }
 
 const SPEC_FD = 4;
+const LANDLOCK_ABI_WITH_SIGNALS = 6;
 /** RLIMIT_NPROC counts everything a uid runs: on a shared uid it can only stop a bomb, not share out fairly. */
 const SHARED_UID_TASKS = 4096;
 
@@ -51,7 +52,8 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     allowSubprocess,
     allowUnixSockets: false,
     gpu: hasGpu,
-    pinToSelf: cage.sharesUid,
+    // Before ABI 6, Landlock lets signals out: a second server on this machine would use the same range of uids.
+    pinToSelf: cage.sharesUid || cage.landlock.abi < LANDLOCK_ABI_WITH_SIGNALS,
     keepInGroup: true,
   });
   const spec = {

@@ -106,6 +106,8 @@ describe('a compiled worker filter', () => {
       assert.equal(ask('seccomp', 1, 1), 'allow');
       assert.equal(ask('personality', 0xffffffff), 'allow');
       assert.equal(ask('personality', 0x0040000), 'EPERM');
+      assert.equal(ask('setsockopt', 3, 1, 26), 'EPERM');
+      assert.equal(ask('setsockopt', 3, 1, 8), 'allow');
       assert.equal(ask('sendmsg', 3, 0, 1), 'EPERM');
       assert.equal(ask('sendmsg', 3, 0, 0x4000), 'allow');
     });
