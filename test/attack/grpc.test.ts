@@ -1,11 +1,13 @@
 // Hostile gRPC clients: broken frames, floods and vanishing peers cost the caller's own call and nothing else.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect as connectHttp2, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
 
 const { predictions, streamPredictions, streamPredictions2 } = InferenceAPIsService.method;
@@ -209,6 +211,21 @@ test('a connection that is old enough is retired, and its client goes on with a 
   assert.ok(remotes.size > 1);
   client[Symbol.dispose]();
   await stage.close();
+});
+
+test('a connection that never speaks is closed', async () => {
+  const clock = new ManualClock();
+  const stage = await openStage((_request, outlet) => outlet.send(replyOf('x'), true), { clock });
+  const silent = connect(stage.inferencePort, '127.0.0.1');
+  await once(silent, 'connect');
+  const ended = once(silent.resume(), 'close');
+  const speaking = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+  assert.equal((await callRaw(speaking, good)).grpcStatus, '0');
+  clock.advance(10_000);
+  await ended;
+  assert.equal((await callRaw(speaking, good)).grpcStatus, '0');
+  speaking.destroy();
+  await stage.close(0);
 });
 
 async function eventually(isTrue: () => boolean): Promise<void> {

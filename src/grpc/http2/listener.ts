@@ -9,7 +9,7 @@ import {
   type ServerHttp2Stream,
   type ServerOptions,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { Fault, type Clock } from '../../kernel/index.ts';
 import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
@@ -36,6 +36,8 @@ export interface Http2Options {
 const BACKLOG = 1024;
 const MAX_CONNECTIONS = 4096;
 const MAX_CALLS_PER_CONNECTION = 256;
+/** For TLS, and again for the HTTP/2 preface: who says nothing holds a connection that others want. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Channels of idle clients; they connect again without their user noticing. */
 const IDLE_MS = 30 * 60_000;
 /** 80 messages of the default maximum size on their way in. */
@@ -52,6 +54,12 @@ const MAX_HEADER_BYTES = 16 * 1024;
 export const listenHttp2: GrpcTransport<Http2Options> = async (address, options, dispatch, observer) => {
   const server = serverOf(options.tls);
   const sessions = new Set<ServerHttp2Session>();
+  // Beside the sessions, because a connection in its TLS handshake has none yet.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const limits = { ...CALL_LIMITS, maxMessageBytes: options.maxMessageBytes };
   const context = { options, dispatch, observer, limits, budget: new ByteBudget(MAX_BUFFERED_BYTES) };
   server.on('session', (session) => {
@@ -75,7 +83,7 @@ export const listenHttp2: GrpcTransport<Http2Options> = async (address, options,
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const session of sessions) session.close();
       const deadline = options.clock.after(graceMs, () => {
-        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
       });
       await closed;
       deadline.cancel();
@@ -104,6 +112,7 @@ function serverOf(tls: GrpcTls | undefined): Http2Server | Http2SecureServer {
   if (tls === undefined) return createServer(options);
   return createSecureServer({
     ...options,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     minVersion: 'TLSv1.2',
     ...tls.options,
     allowHTTP1: false,
@@ -117,6 +126,9 @@ function welcome(session: ServerHttp2Session, context: Context): void {
   const remote = `${source}:${session.socket.remotePort ?? 0}`;
   let openCalls = 0;
   session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+  const preface = clock.after(HANDSHAKE_TIMEOUT_MS, () => session.destroy());
+  session.once('remoteSettings', () => preface.cancel());
+  session.once('close', () => preface.cancel());
   session.setTimeout(IDLE_MS, () => {
     if (openCalls === 0) session.close();
   });
