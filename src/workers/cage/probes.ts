@@ -117,6 +117,9 @@ async function attack(
   });
   try {
     return await listen(spawnCaged(command), all ? ALL_TIMEOUT_MS : BOOT_TIMEOUT_MS);
+  } catch (cause) {
+    const message = `The probe worker did not start: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new Fault('invalid_configuration', message, { cause });
   } finally {
     await command.dispose();
   }
