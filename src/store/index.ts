@@ -7,3 +7,12 @@ export { writeArchive, type ArchiveFormat, type ArchiveOptions } from './archive
 export { fileForInspection, unpackForInspection, type UnpackedArchive } from './models/inspection-source.ts';
 export { writeSnapshot } from './snapshots.ts';
 export { claimStateDirectory } from './state-directory.ts';
+export {
+  readCertificates,
+  readPrivateKey,
+  readPublicKey,
+  readTrustedRoot,
+  signModel,
+  verifyModel,
+  type CheckedModel,
+} from './provenance/index.ts';

@@ -7,6 +7,7 @@ import { EXIT, type Io, exitStatus, processIo } from './io.ts';
 import { addMigrateOptions } from './migrate.ts';
 import { addScanOptions } from './scan.ts';
 import { addServeOptions } from './serve-options.ts';
+import { addSignOptions, addVerifyOptions } from './sign.ts';
 
 /** Returns the exit status. Each command's module is loaded when it is called for, so that none waits for the others. */
 export async function main(args: readonly string[], io: Io = processIo()): Promise<number> {
@@ -177,6 +178,16 @@ function addTools(program: Command, io: Io, run: Run): void {
   addScanOptions(
     program.command('scan').description('say whether model files hold only data, without a server'),
   ).action((paths, flags) => run(async () => (await import('./scan.ts')).scan(io, paths, flags))());
+  addSigning(program, io, run);
+}
+
+function addSigning(program: Command, io: Io, run: Run): void {
+  addSignOptions(
+    program.command('sign').description('sign a model by key or certificate (OpenSSF Model Signing)'),
+  ).action((path, flags) => run(async () => (await import('./sign.ts')).sign(io, path, flags))());
+  addVerifyOptions(
+    program.command('verify').description('say who signed a model, and that no file of it was changed'),
+  ).action((path, flags) => run(async () => (await import('./sign.ts')).verify(io, path, flags))());
 }
 
 export const ARCHIVE_EXAMPLE = `

@@ -1,0 +1,4 @@
+// Signatures on disk: keys, the files they cover, and the records of what was registered.
+export { readCertificates, readPrivateKey, readPublicKey, readTrustedRoot } from './key-files.ts';
+export { digestFiles, readSmall, sidecarOf, type DigestSource } from './model-files.ts';
+export { signModel, verifyModel, type CheckedModel, type SignModelOptions } from './sign-model.ts';
