@@ -1,7 +1,7 @@
 // The HTTP listeners, as configured: which doors there are, where they are bound, and how they close together.
 import type { Address, Settings } from '../config/index.ts';
 import { isLoopbackHost } from '../config/index.ts';
-import { Fault, systemClock } from '../kernel/index.ts';
+import { systemClock } from '../kernel/index.ts';
 import type { Gate } from '../policy/index.ts';
 import type { Announcements, ControlPlane, DataPlane, MetricsExposition, TokenRotation } from '../serving/index.ts';
 import {
@@ -10,13 +10,11 @@ import {
   createManagementDoor,
   createMetricsDoor,
   DEFAULT_HTTP_OPTIONS,
-  loadTls,
   openListener,
   type HttpOptions,
   type Listener,
-  type TlsMaterial,
-  type TlsSource,
 } from '../http/index.ts';
+import { loadConfiguredTls } from './tls.ts';
 import { SERVER_VERSION } from './version.ts';
 
 export interface ListenerDeps {
@@ -59,7 +57,10 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
   const open: { readonly plane: 'inference' | 'management' | 'metrics'; readonly listener: Listener }[] = [];
   try {
     for (const [plane, address, door] of [...doors, ...metricsDoor]) {
-      const tls = address.kind === 'tcp' && address.scheme === 'https' ? await tlsOf(deps, address.text) : undefined;
+      const tls =
+        address.kind === 'tcp' && address.scheme === 'https'
+          ? await loadConfiguredTls(settings, announcements, address.text)
+          : undefined;
       const listener = await openListener({
         address,
         door,
@@ -85,20 +86,6 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
 const closeAll = async (open: readonly { readonly listener: Listener }[], graceMs: number): Promise<void> => {
   await Promise.all(open.map(({ listener }) => listener.close(graceMs)));
 };
-
-/** An https address without a certificate does not start: TorchServe's silent self-signed one only looks like security. */
-function tlsOf({ settings, announcements }: ListenerDeps, address: string): Promise<TlsMaterial> {
-  const { keystore, pem } = settings.tls;
-  const source: TlsSource | undefined =
-    keystore === undefined ? pem && { kind: 'pem', ...pem } : { kind: 'keystore', ...keystore };
-  if (source === undefined) {
-    throw new Fault(
-      'invalid_configuration',
-      `${address} needs a certificate: set private_key_file and certificate_file (PEM), or keystore, keystore_pass and keystore_type, in config.properties.`,
-    );
-  }
-  return loadTls({ source, clock: systemClock, announcements });
-}
 
 function httpOptions({
   http,

@@ -16,7 +16,8 @@ import { claimStateDirectory } from '../store/index.ts';
 import { createCage, createWorkerLauncher } from '../workers/index.ts';
 import { openAuthorisation } from './authorisation.ts';
 import { openModelStore } from './model-store.ts';
-import { openListeners, type Listeners } from './listeners.ts';
+import type { GrpcListeners } from '../grpc/index.ts';
+import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
 import { inspectMachine } from './machine.ts';
 import { servingSettings } from './serving-settings.ts';
 import { Snapshots } from './snapshots.ts';
@@ -95,20 +96,22 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const snapshots = new Snapshots({ settings, control, announcements, clock: systemClock });
   starting.defer(() => snapshots.stop());
 
-  const listeners = await openListeners({
-    settings,
-    gate,
-    tokens,
-    dataPlane: shard,
-    management: control,
-    metrics,
-    announcements,
-  });
-  starting.defer(() => listeners.close(settings.server.drainTimeoutMs));
+  const doors = { settings, gate, tokens, dataPlane: shard, management: control, metrics, announcements };
+  const drainMs = settings.server.drainTimeoutMs;
+  const listeners = await openListeners(doors);
+  const grpc = settings.grpc.isEnabled ? await openLazily(doors) : undefined;
+  // All doors close together: while one drains, another must not let new work in.
+  starting.defer(async () => void (await Promise.all([listeners.close(drainMs), grpc?.close(drainMs)])));
   if (settings.models.writesSnapshots) await snapshots.start();
 
   const running = starting.move();
   return { addresses: listeners.addresses, stop: () => running.disposeAsync() };
+}
+
+/** Loaded only where it is served: HTTP/2 and the messages are a tenth of a start. */
+async function openLazily(doors: ListenerDeps): Promise<GrpcListeners> {
+  const { openConfiguredGrpc } = await import('./grpc-listeners.ts');
+  return openConfiguredGrpc(doors);
 }
 
 function announceIsolation(

@@ -4,7 +4,7 @@
 export type FeatureStatus = 'ready' | 'later' | 'never';
 
 export const FEATURES = {
-  grpc: { status: 'later', title: 'gRPC' },
+  grpc: { status: 'ready', title: 'gRPC' },
   tls: { status: 'ready', title: 'TLS' },
   openInference: { status: 'ready', title: 'the Open Inference Protocol' },
   cors: { status: 'ready', title: 'CORS headers' },
