@@ -20,10 +20,15 @@ export function showConfig(io: Io, options: ConfigOptions): number {
 }
 
 function formatText(settings: Settings, values: readonly EffectiveValue[]): string {
-  const rows = values.map(({ key, value, origin }) => [key, value ?? '-', originText(origin)]);
+  const rows = values.map(({ key, value, origin }) => [key, shorten(value ?? '-'), originText(origin)]);
   const table = rows.length === 0 ? 'Every key has its default.\n' : formatTable(['KEY', 'VALUE', 'FROM'], rows);
   return `configuration file: ${settings.server.configFile ?? 'none'}\n${table}`;
 }
+
+/** A snapshot's models are thousands of characters; `--json` has them. */
+const MAX_CELL_CHARS = 72;
+const shorten = (text: string): string =>
+  text.length > MAX_CELL_CHARS ? `${text.slice(0, MAX_CELL_CHARS - 1)}…` : text;
 
 function formatJson(settings: Settings, values: readonly EffectiveValue[]): string {
   const document = {

@@ -21,9 +21,9 @@ export function judgeSources(values: Values): readonly Remark[] {
       where: 'config.properties',
       subject: 'allowed_urls',
       message: `Not set: no model is loaded from a URL (TorchServe allows every one).${
-        clientsRegister ? ' If clients register models by URL, name their hosts.' : ''
+        clientsRegister ? ' Clients may register models: name the hosts they use, or write it empty.' : ''
       }`,
-      ...(clientsRegister && { write: ['allowed_urls=https://HOST/.*'] }),
+      ...(clientsRegister && { write: ['allowed_urls=https://HOST/.*', 'allowed_urls='] }),
     },
   ];
 }
