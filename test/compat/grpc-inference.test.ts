@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { after, before, suite, test } from 'node:test';
+import { after, before, suite } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { anyUnpack, EmptySchema } from '@bufbuild/protobuf/wkt';
 import { Fault } from '../../src/kernel/index.ts';
@@ -12,6 +12,7 @@ import {
   PredictionsRequestSchema,
   type PredictionResponse,
 } from '../../src/grpc/gen/inference_pb.ts';
+import { behaviour } from './behaviour.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { openStage, replyOf, type Script, type Stage } from '../support/grpc-fakes.ts';
 
@@ -79,7 +80,7 @@ suite('gRPC inference', () => {
     return true;
   };
 
-  test('a prediction is the bytes of the reply, whatever status the handler set', async () => {
+  behaviour('5.4', 'same', 'a gRPC prediction is the bytes of the reply, whatever status the handler set', async () => {
     const answer = await client.unary(predictions, request('m', { data: 'AB', 'other.name': 'C' }), { key });
     assert.equal(Buffer.from(answer.prediction).toString(), 'ABC');
     assert.equal(answer.status, undefined);
@@ -94,19 +95,24 @@ suite('gRPC inference', () => {
     assert.equal(seen?.version, undefined);
   });
 
-  test('bodies of every size arrive whole, and in one piece more than the window allows', async () => {
-    for (const bytes of [0, 1, 16_380, 65_536, 600_000, 6_553_000]) {
-      const body = randomBytes(bytes);
-      const answer = await client.unary(predictions, request('digest', { data: body }), { key });
-      assert.deepEqual(Buffer.from(answer.prediction), createHash('sha256').update(body).digest(), String(bytes));
-      const echoed = await client
-        .unary(predictions, request('m', { data: body }), { key, options: {} })
-        .catch((error: Error) => error);
-      if (bytes < 4_000_000) assert.deepEqual(Buffer.from((echoed as PredictionResponse).prediction), body);
-    }
-  });
+  behaviour(
+    '5.2',
+    'same',
+    'bodies of every size arrive whole, and in one piece more than the window allows',
+    async () => {
+      for (const bytes of [0, 1, 16_380, 65_536, 600_000, 6_553_000]) {
+        const body = randomBytes(bytes);
+        const answer = await client.unary(predictions, request('digest', { data: body }), { key });
+        assert.deepEqual(Buffer.from(answer.prediction), createHash('sha256').update(body).digest(), String(bytes));
+        const echoed = await client
+          .unary(predictions, request('m', { data: body }), { key, options: {} })
+          .catch((error: Error) => error);
+        if (bytes < 4_000_000) assert.deepEqual(Buffer.from((echoed as PredictionResponse).prediction), body);
+      }
+    },
+  );
 
-  test('a message over max_request_size is refused while it is being sent', async () => {
+  behaviour('5.1', 'same', 'a message over max_request_size is refused while it is being sent', async () => {
     await assert.rejects(
       client.unary(predictions, request('m', { data: Buffer.alloc(7_000_000) }), { key }),
       (error: { code?: number; details?: string }) =>
@@ -115,7 +121,7 @@ suite('gRPC inference', () => {
     assert.equal(await text('m'), 'A');
   });
 
-  test('errors have the codes and the two lines of TorchServe', async () => {
+  behaviour('5.4', 'same', 'errors of the inference service have TorchServe’s codes and two lines', async () => {
     const cases: readonly (readonly [string, object, number, string])[] = [
       ['', {}, 13, 'Parameter model_name is required.\nBadRequestException.()'],
       ['unknown', {}, 13, 'Model not found: unknown\norg.pytorch.serve.archive.model.ModelNotFoundException'],
@@ -133,17 +139,22 @@ suite('gRPC inference', () => {
     for (const [model, rest, code, details] of cases) await assert.rejects(text(model, rest), refusal(code, details));
   });
 
-  test('a wrong key, no key, and a key for another model are refused before and after the message alike', async () => {
-    const details = 'Token Authorization failed. Token either incorrect, expired, or not provided correctly';
-    for (const wrong of [{ key: 'wrong' }, {}, { key: 'manage' }]) {
-      await assert.rejects(client.unary(predictions, request('m'), wrong), refusal(7, details));
-    }
-    await assert.rejects(client.unary(predictions, request('n'), { key: 'only-m' }), refusal(7, details));
-    await client.unary(predictions, request('m'), { key: 'only-m' });
-    assert.equal(stage.audit.at(-1)?.outcome, 'refused');
-  });
+  behaviour(
+    '5.7',
+    'same',
+    'a wrong key, no key, and a key for another model are refused before and after the message alike',
+    async () => {
+      const details = 'Token Authorization failed. Token either incorrect, expired, or not provided correctly';
+      for (const wrong of [{ key: 'wrong' }, {}, { key: 'manage' }]) {
+        await assert.rejects(client.unary(predictions, request('m'), wrong), refusal(7, details));
+      }
+      await assert.rejects(client.unary(predictions, request('n'), { key: 'only-m' }), refusal(7, details));
+      await client.unary(predictions, request('m'), { key: 'only-m' });
+      assert.equal(stage.audit.at(-1)?.outcome, 'refused');
+    },
+  );
 
-  test('ping tells the health as pretty JSON', async () => {
+  behaviour('5.2', 'same', 'Ping tells the health as pretty JSON and needs the key when /ping does', async () => {
     assert.equal((await client.unary(ping, create(EmptySchema), { key })).health, '{\n  "status": "Healthy"\n}');
     stage.isHealthy = false;
     assert.equal((await client.unary(ping, create(EmptySchema), { key })).health, '{\n  "status": "Unhealthy"\n}');
@@ -154,7 +165,7 @@ suite('gRPC inference', () => {
     );
   });
 
-  test('a streamed prediction is one message for each piece', async () => {
+  behaviour('5.5', 'same', 'a streamed prediction is one message for each piece', async () => {
     const pieces: string[] = [];
     for await (const piece of client.serverStream(streamPredictions, request('pieces'), { key })) {
       pieces.push(Buffer.from((piece as PredictionResponse).prediction).toString());
@@ -162,17 +173,22 @@ suite('gRPC inference', () => {
     assert.deepEqual(pieces, ['hello', ' ', 'world', '']);
   });
 
-  test('a handler that does not stream gives a stream of one message, and its failure ends the call', async () => {
-    const pieces: unknown[] = [];
-    for await (const piece of client.serverStream(streamPredictions, request('m', { a: 'A' }), { key }))
-      pieces.push(piece);
-    assert.equal(pieces.length, 1);
-    const failing = client.serverStream(streamPredictions, request('failed'), { key });
-    const [error] = (await once(failing.resume(), 'error')) as [{ code: number }];
-    assert.equal(error.code, 14);
-  });
+  behaviour(
+    '5.5',
+    'same',
+    'a handler that does not stream gives a stream of one message, and its failure ends the call',
+    async () => {
+      const pieces: unknown[] = [];
+      for await (const piece of client.serverStream(streamPredictions, request('m', { a: 'A' }), { key }))
+        pieces.push(piece);
+      assert.equal(pieces.length, 1);
+      const failing = client.serverStream(streamPredictions, request('failed'), { key });
+      const [error] = (await once(failing.resume(), 'error')) as [{ code: number }];
+      assert.equal(error.code, 14);
+    },
+  );
 
-  test('a sequence stream answers every request in order before it ends', async () => {
+  behaviour('5.5', 'same', 'a sequence stream answers every request in order before it ends', async () => {
     const call = client.bidirectional(streamPredictions2, { key });
     for (const [model, value] of [
       ['later', '1'],
@@ -190,37 +206,47 @@ suite('gRPC inference', () => {
     assert.deepEqual(seen?.headers, [['ts_request_sequence_id', 'seq_0']]);
   });
 
-  test('in a sequence stream a failure is a message with ErrorInfo, and the stream goes on', async () => {
-    const call = client.bidirectional(streamPredictions2, { key });
-    call.write(request('m', { data: 'x' }));
-    call.write(request('unknown', {}, { sequenceId: 's' }));
-    call.write(request('m', { data: 'y', ts_request_sequence_end: 'true' }, { sequenceId: 's' }));
-    call.end();
-    const answers: PredictionResponse[] = [];
-    for await (const answer of call) answers.push(answer as PredictionResponse);
-    const [missing, unknown, good] = answers;
-    assert.deepEqual([missing?.status?.code, missing?.status?.message], [13, 'Parameter sequenceId is required.']);
-    const reason = (answer: PredictionResponse | undefined) =>
-      answer?.status?.details[0] && anyUnpack(answer.status.details[0], ErrorInfoSchema)?.reason;
-    assert.equal(reason(missing), 'BadRequestException.()');
-    assert.equal(reason(unknown), 'org.pytorch.serve.archive.model.ModelNotFoundException');
-    assert.equal(good?.status, undefined);
-    assert.deepEqual(stage.requests.at(-1)?.headers.at(-1), ['ts_request_sequence_end', 'true']);
-  });
+  behaviour(
+    '5.5',
+    'same',
+    'in a sequence stream a failure is a message with ErrorInfo, and the stream goes on',
+    async () => {
+      const call = client.bidirectional(streamPredictions2, { key });
+      call.write(request('m', { data: 'x' }));
+      call.write(request('unknown', {}, { sequenceId: 's' }));
+      call.write(request('m', { data: 'y', ts_request_sequence_end: 'true' }, { sequenceId: 's' }));
+      call.end();
+      const answers: PredictionResponse[] = [];
+      for await (const answer of call) answers.push(answer as PredictionResponse);
+      const [missing, unknown, good] = answers;
+      assert.deepEqual([missing?.status?.code, missing?.status?.message], [13, 'Parameter sequenceId is required.']);
+      const reason = (answer: PredictionResponse | undefined) =>
+        answer?.status?.details[0] && anyUnpack(answer.status.details[0], ErrorInfoSchema)?.reason;
+      assert.equal(reason(missing), 'BadRequestException.()');
+      assert.equal(reason(unknown), 'org.pytorch.serve.archive.model.ModelNotFoundException');
+      assert.equal(good?.status, undefined);
+      assert.deepEqual(stage.requests.at(-1)?.headers.at(-1), ['ts_request_sequence_end', 'true']);
+    },
+  );
 
-  test("the caller's deadline reaches the data path, ends the call and cancels the job", async () => {
-    const started = performance.now();
-    await assert.rejects(
-      client.unary(predictions, request('slow'), { key, options: { deadline: Date.now() + 150 } }),
-      (error: { code?: number }) => error.code === 4,
-    );
-    assert.ok(performance.now() - started < 2000);
-    const seen = stage.requests.at(-1);
-    assert.ok(seen?.timeoutMs !== undefined && seen.timeoutMs > 0 && seen.timeoutMs <= 150, String(seen?.timeoutMs));
-    await eventually(() => stage.cancelled.includes(seen.requestId));
-  });
+  behaviour(
+    '5.4',
+    'stricter',
+    'the caller’s deadline reaches the data path, ends the call and cancels the job',
+    async () => {
+      const started = performance.now();
+      await assert.rejects(
+        client.unary(predictions, request('slow'), { key, options: { deadline: Date.now() + 150 } }),
+        (error: { code?: number }) => error.code === 4,
+      );
+      assert.ok(performance.now() - started < 2000);
+      const seen = stage.requests.at(-1);
+      assert.ok(seen?.timeoutMs !== undefined && seen.timeoutMs > 0 && seen.timeoutMs <= 150, String(seen?.timeoutMs));
+      await eventually(() => stage.cancelled.includes(seen.requestId));
+    },
+  );
 
-  test('a cancelled call cancels its job and is logged with status 1', async () => {
+  behaviour('5.4', 'same', 'a cancelled call cancels its job and is logged with status 1', async () => {
     const call = client.serverStream(streamPredictions, request('slow'), { key });
     call.on('error', () => undefined);
     const before = stage.requests.length;
@@ -231,7 +257,7 @@ suite('gRPC inference', () => {
     assert.equal(stage.access.at(-1)?.status, 1);
   });
 
-  test('every call is one access event', async () => {
+  behaviour('11', 'same', 'every gRPC call is one access line with its gRPC status', async () => {
     await text('m');
     await eventually(() => stage.access.length > 0);
     const { method, target, protocol, status, listener } = stage.access.at(-1)!;
@@ -241,7 +267,7 @@ suite('gRPC inference', () => {
     );
   });
 
-  test('a method that does not exist, and reflection, are not implemented', async () => {
+  behaviour('5.1', 'same', 'a method that does not exist, and reflection, are not implemented', async () => {
     for (const service of ['org.pytorch.serve.grpc.inference.Nothing', 'grpc.reflection.v1.ServerReflection']) {
       await assert.rejects(
         client.unary(predictions, request('m'), { key, service }),

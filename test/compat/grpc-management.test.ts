@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { create, type DescMessage, type DescMethod, type MessageInitShape } from '@bufbuild/protobuf';
 import { ManagementAPIsService, type ManagementResponseSchema } from '../../src/grpc/gen/management_pb.ts';
+import { behaviour } from './behaviour.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { echoScript, openStage, type Stage } from '../support/grpc-fakes.ts';
 
@@ -42,7 +43,7 @@ suite('gRPC management', () => {
       return true;
     });
 
-  test('describe and list answer with the pretty JSON of REST, without the newline', async () => {
+  behaviour('5.3', 'same', 'describe and list answer with the pretty JSON of REST, without the newline', async () => {
     const [model] = JSON.parse(await ask(describeModel, { modelName: 'm' }));
     assert.equal(model.modelName, 'm');
     assert.match(
@@ -53,7 +54,7 @@ suite('gRPC management', () => {
     assert.equal(await ask(listModels, {}), '{\n  "nextPageToken": "0",\n  "models": []\n}');
   });
 
-  test('zero and empty mean not given', async () => {
+  behaviour('5.3', 'same', 'in a management message zero and empty mean not given', async () => {
     await ask(registerModel, { url: 'm.mar' });
     assert.deepEqual(stage.registered.at(-1), { url: 'm.mar', isSynchronous: false });
     await ask(registerModel, {
@@ -94,7 +95,7 @@ suite('gRPC management', () => {
     assert.equal(stage.scaled.at(-1)?.maxWorkers, 3);
   });
 
-  test('the answer to a change is the bare sentence, and one audit event', async () => {
+  behaviour('5.3', 'same', 'the answer to a change is the bare sentence', async () => {
     assert.equal(await ask(unregisterModel, { modelName: 'm' }), 'Model "m" unregistered');
     const { action, outcome, principal, subject } = stage.audit.at(-1)!;
     assert.deepEqual([action, outcome, principal, subject], ['unregister', 'allowed', 'manage', 'm']);
@@ -104,7 +105,7 @@ suite('gRPC management', () => {
     );
   });
 
-  test('errors have the codes and the two lines of TorchServe', async () => {
+  behaviour('5.4', 'same', 'errors of the management service have TorchServe’s codes and two lines', async () => {
     const notFound = 'Model not found: x\norg.pytorch.serve.archive.model.ModelNotFoundException';
     await refused(describeModel, { modelName: 'x' }, 5, notFound);
     await refused(describeModel, { modelName: 'x', customized: true }, 13, notFound);
@@ -136,7 +137,7 @@ suite('gRPC management', () => {
     );
   });
 
-  test('a key opens what its scopes say and nothing else', async () => {
+  behaviour('5.7', 'same', 'a key opens what its scopes say and nothing else', async () => {
     const text = 'Token Authorization failed. Token either incorrect, expired, or not provided correctly';
     await refused(listModels, {}, 7, text, 'infer');
     await refused(registerModel, { url: 'm.mar' }, 7, text, 'only-m');

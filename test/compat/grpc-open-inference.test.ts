@@ -5,6 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { Health, type HealthCheckResponse } from '../../src/grpc/gen/grpc/health/v1/health_pb.ts';
 import { GRPCInferenceService } from '../../src/grpc/gen/open_inference_pb.ts';
 import { Fault } from '../../src/kernel/index.ts';
+import { behaviour } from './behaviour.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { openStage, replyOf, type Script, type Stage } from '../support/grpc-fakes.ts';
 
@@ -32,15 +33,20 @@ suite('gRPC open inference and health', () => {
     await stage.close();
   });
 
-  test('it is served under both names', async () => {
-    for (const service of [undefined, STANDARD]) {
-      const settings = service === undefined ? { key } : { key, service };
-      assert.equal((await client.unary(serverLive, create(serverLive.input), settings)).live, true);
-    }
-    await assert.rejects(client.unary(serverMetadata, create(serverMetadata.input), { key }), { code: 12 });
-  });
+  behaviour(
+    '5.6',
+    'same',
+    'the Open Inference Protocol is served under TorchServe’s package name, and under its own',
+    async () => {
+      for (const service of [undefined, STANDARD]) {
+        const settings = service === undefined ? { key } : { key, service };
+        assert.equal((await client.unary(serverLive, create(serverLive.input), settings)).live, true);
+      }
+      await assert.rejects(client.unary(serverMetadata, create(serverMetadata.input), { key }), { code: 12 });
+    },
+  );
 
-  test('readiness and metadata come from the registry', async () => {
+  behaviour('5.6', 'same', 'readiness and metadata of a model come from the registry', async () => {
     assert.equal((await client.unary(modelReady, create(modelReady.input, { name: 'm' }), { key })).ready, true);
     const metadata = await client.unary(modelMetadata, create(modelMetadata.input, { name: 'm' }), { key });
     assert.deepEqual([metadata.name, metadata.versions, metadata.platform], ['m', ['1.0'], '']);
@@ -55,7 +61,7 @@ suite('gRPC open inference and health', () => {
     await assert.rejects(client.unary(modelReady, create(modelReady.input, { name: 'x' }), { key }), { code: 5 });
   });
 
-  test('an inference carries its tensors both ways', async () => {
+  behaviour('5.6', 'same', 'an Open Inference Protocol request carries its tensors both ways', async () => {
     const inputs = [{ name: 'a', shape: [2n], datatype: 'FP32', contents: { fp32Contents: [0.5, 2] } }];
     const answer = await client.unary(modelInfer, create(modelInfer.input, { modelName: 'm', id: 'i', inputs }), {
       key,
