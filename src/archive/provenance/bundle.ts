@@ -15,7 +15,8 @@ export type SigningMethod =
   | { readonly kind: 'key'; readonly hint: string | undefined; readonly rawKey: Buffer | undefined }
   /** DER, the signer's own certificate first. */
   | { readonly kind: 'certificate'; readonly chain: readonly Buffer[] }
-  | { readonly kind: 'keyless' };
+  /** DER. The proofs beside it are read by the sigstore library. */
+  | { readonly kind: 'keyless'; readonly certificate: Buffer };
 
 export interface SignatureBundle {
   readonly method: SigningMethod;
@@ -76,7 +77,7 @@ function methodOf(material: JsonObject): SigningMethod {
   allowKeys(material, ['publicKey', 'x509CertificateChain', 'certificate', 'tlogEntries', 'timestampVerificationData']);
   const kinds = ['publicKey', 'x509CertificateChain', 'certificate'].filter((key) => material.has(key));
   if (kinds.length !== 1) throw invalid('it must name exactly one key, chain or certificate');
-  if (kinds[0] === 'certificate') return { kind: 'keyless' };
+  if (kinds[0] === 'certificate') return { kind: 'keyless', certificate: certificateOf(material.get('certificate')) };
   // A log entry beside a key or a chain would be checked by nobody.
   const entries = material.get('tlogEntries') ?? [];
   if (!Array.isArray(entries) || entries.length > 0 || material.has('timestampVerificationData')) {
@@ -106,12 +107,14 @@ function chainMethod(chain: JsonObject): SigningMethod {
   if (certificates.length > MAX_CHAIN) throw invalid(`its chain is longer than ${MAX_CHAIN} certificates`);
   return {
     kind: 'certificate',
-    chain: certificates.map((item) => {
-      const certificate = objectOf(item, 'certificate');
-      allowKeys(certificate, ['rawBytes']);
-      return base64Of(certificate.get('rawBytes'));
-    }),
+    chain: certificates.map(certificateOf),
   };
+}
+
+function certificateOf(value: Json | undefined): Buffer {
+  const certificate = objectOf(value, 'certificate');
+  allowKeys(certificate, ['rawBytes']);
+  return base64Of(certificate.get('rawBytes'));
 }
 
 function signatureOf(signatures: Json | undefined): Buffer {

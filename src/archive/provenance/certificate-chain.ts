@@ -96,7 +96,8 @@ async function requireExtensions(certificate: X509Certificate, depth: number): P
 const untrusted = (reason: string): Refusal =>
   new Refusal('signature_untrusted', `A certificate of the signature ${reason}.`);
 
-function parseCertificate(der: Buffer): X509Certificate {
+/** The one certificate that these bytes are, and nothing beside it. */
+export function parseCertificate(der: Buffer): X509Certificate {
   try {
     const certificate = new X509Certificate(der);
     // PEM would be taken too, and bytes after the certificate would be ignored.

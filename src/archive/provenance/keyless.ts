@@ -2,6 +2,7 @@
 // The sigstore library checks the proofs against the operator's trusted root; no service is asked.
 import { Refusal } from '../content/refusal.ts';
 import type { SignatureBundle } from './bundle.ts';
+import { parseCertificate } from './certificate-chain.ts';
 
 export interface KeylessTrust {
   /** The parsed JSON of a trusted_root.json: certificate authorities, transparency logs, timestamp authorities. */
@@ -19,6 +20,8 @@ export async function verifyKeyless(bundle: SignatureBundle, trust: KeylessTrust
     import('@sigstore/protobuf-specs'),
     import('@sigstore/verify'),
   ]);
+  // The library's reader is lenient about what frames the certificate.
+  if (bundle.method.kind === 'keyless') parseCertificate(bundle.method.certificate);
   let found: { readonly name: string | undefined; readonly issuer: string | undefined };
   try {
     const parsed = bundleFromJSON(JSON.parse(bundle.text));
