@@ -98,10 +98,12 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
 
   const doors = { settings, gate, tokens, dataPlane: shard, management: control, metrics, announcements };
   const drainMs = settings.server.drainTimeoutMs;
-  const listeners = await openListeners(doors);
-  const grpc = settings.grpc.isEnabled ? await openLazily(doors) : undefined;
+  const open: { close(graceMs: number): Promise<void> }[] = [];
   // All doors close together: while one drains, another must not let new work in.
-  starting.defer(async () => void (await Promise.all([listeners.close(drainMs), grpc?.close(drainMs)])));
+  starting.defer(async () => void (await Promise.all(open.map((door) => door.close(drainMs)))));
+  const listeners = await openListeners(doors);
+  open.push(listeners);
+  if (settings.grpc.isEnabled) open.push(await openLazily(doors));
   if (settings.models.writesSnapshots) await snapshots.start();
 
   const running = starting.move();
