@@ -4,15 +4,17 @@
 // of CPython and torch are the judges of what an admitted stream asks for.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { convertFile } from '../../src/app/scan/convert-file.ts';
 import { listTargets, scanFile, type ScannedFile } from '../../src/app/scan/scan-paths.ts';
 import { WEIGHTS_ONLY_GLOBALS, HARMLESS_GLOBALS } from '../../src/archive/content/pickle/globals.ts';
 import { interpretPickle } from '../../src/archive/content/pickle/interpret.ts';
 import { Refusal } from '../../src/archive/content/refusal.ts';
+import { Fault } from '../../src/kernel/index.ts';
 
 const PYTHON = process.env['DAVY_PYTHON'];
 const CORPUS = join(import.meta.dirname, 'corpus');
@@ -64,6 +66,27 @@ describe('the attack corpus', { skip }, () => {
       await python('reference.py', ['load'], JSON.stringify(checkpoints.map(({ file }) => file))),
     );
     assert.deepEqual(Object.keys(failures).toSorted(), [...refused].toSorted(), JSON.stringify(failures, undefined, 1));
+  });
+
+  test('converts to safetensors without changing a bit', async () => {
+    const out = join(root, 'converted');
+    await mkdir(out);
+    const pairs: [string, string][] = [];
+    for (const { path, name } of await listTargets(join(benign(), 'torch'))) {
+      const target = join(out, `${name}.safetensors`);
+      const isConverted = await convertFile(path, target, false).then(
+        () => true,
+        (thrown: unknown) => {
+          assert.ok(thrown instanceof Fault && thrown.code === 'archive_refused', String(thrown));
+          return false;
+        },
+      );
+      // torch.load(weights_only=True) is the reference, and does not read these.
+      if (isConverted && !/protocol-[45]/.test(name)) pairs.push([path, target]);
+    }
+    assert.ok(pairs.length > 30, `only ${pairs.length} conversions`);
+    assert.deepEqual(JSON.parse(await python('reference.py', ['same'], JSON.stringify(pairs))), []);
+    assert.deepEqual(names(await scanAll(out), 'deny', out), []);
   });
 });
 

@@ -55,6 +55,13 @@ describe('safetensors', () => {
     assert.deepEqual(await codes('m.safetensors', safetensors(`{"__metadata__":{"a":"b"},${proto}}`)), []);
   });
 
+  test('are told from other formats whatever the length of their header is', async () => {
+    for (const length of [640, 896, 1152, 1408, 35_615 + 65_536 * 8, 93, 0x5a4d]) {
+      const padded = `{${TENSOR}`.padEnd(length - 1) + '}';
+      assert.deepEqual(await codes('m.safetensors', safetensors(padded)), [], String(length));
+    }
+  });
+
   test('are refused with holes, overlaps, trailing bytes and double keys', async () => {
     for (const [header, data] of [
       [`{${TENSOR},${TENSOR}}`, 8],

@@ -5,7 +5,7 @@ import { parseStrictJson, type Json, type JsonObject } from './strict-json.ts';
 
 const LENGTH_BYTES = 8;
 /** The reference implementation's own cap. */
-const MAX_HEADER_BYTES = 100_000_000;
+export const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DIMENSIONS = 64;
 
 const DTYPE_BITS: Readonly<Record<string, number>> = {

@@ -2,6 +2,7 @@
 import type { RandomAccess } from '../random-access.ts';
 import { GGUF_MAGIC } from './gguf.ts';
 import { NPY_MAGIC } from './npy.ts';
+import { MAX_HEADER_BYTES } from './safetensors.ts';
 
 export type Format =
   | 'zip'
@@ -38,14 +39,12 @@ const MAGICS: readonly (readonly [Buffer, Format])[] = [
   [latin1('\xcf\xfa\xed\xfe'), 'executable'],
   [latin1('\xca\xfe\xba\xbe'), 'executable'],
   [latin1('\x00asm'), 'executable'],
-  [latin1('\x1f\x8b'), 'compressed'],
-  [latin1('BZh'), 'compressed'],
+  [latin1('\x1f\x8b\x08'), 'compressed'],
   [latin1('\xfd7zXZ\x00'), 'compressed'],
   [latin1('7z\xbc\xaf\x27\x1c'), 'compressed'],
   [latin1('\x28\xb5\x2f\xfd'), 'compressed'],
   [latin1('\x04\x22\x4d\x18'), 'compressed'],
   [latin1('Rar!\x1a\x07'), 'compressed'],
-  [latin1('\x5d\x00\x00'), 'compressed'],
   [latin1('\x89PNG'), 'image'],
   [latin1('\xff\xd8\xff'), 'image'],
   [latin1('GIF8'), 'image'],
@@ -67,13 +66,24 @@ export async function sniff(file: RandomAccess): Promise<Sniffed> {
 }
 
 function formatOf(head: Buffer, size: number): Format {
+  // First, because the length it starts with may be any short magic number: 640 bytes of header look like a pickle.
+  if (isSafetensors(head, size)) return 'safetensors';
   for (const [magic, format] of MAGICS) if (head.subarray(0, magic.length).equals(magic)) return format;
+  if (isBzip2(head) || isLzma(head)) return 'compressed';
   if (isWindowsProgram(head)) return 'executable';
   if (head.length > 262 && head.toString('latin1', 257, 262) === 'ustar') return 'tar';
   if (isOldTar(head)) return 'tar';
   if (head[0] === 0x80 && (head[1] ?? 0) >= 2 && (head[1] ?? 0) <= 5) return 'pickle';
-  if (isSafetensors(head, size)) return 'safetensors';
   return isText(head) ? 'text' : 'unknown';
+}
+
+function isBzip2(head: Buffer): boolean {
+  return /^BZh[1-9]1AY/.test(head.toString('latin1', 0, 7));
+}
+
+/** The .lzma format has no magic number: usual properties, then a size that is unknown or small. */
+function isLzma(head: Buffer): boolean {
+  return head.length > 13 && head.readUIntBE(0, 3) === 0x5d0000 && (head[12] === 0xff || head.readUInt32LE(9) === 0);
 }
 
 function isWindowsProgram(head: Buffer): boolean {
@@ -93,7 +103,9 @@ function isOldTar(head: Buffer): boolean {
 }
 
 function isSafetensors(head: Buffer, size: number): boolean {
-  return head.length >= 10 && head[8] === 0x7b && head.readBigUInt64LE(0) <= BigInt(size - 8);
+  return (
+    head.length >= 10 && head[8] === 0x7b && head.readBigUInt64LE(0) <= BigInt(Math.min(size - 8, MAX_HEADER_BYTES))
+  );
 }
 
 /** No control characters that text does not use. Multi-byte characters may be cut at the end of the head. */

@@ -1,4 +1,4 @@
-"""Answers from the real thing: reference.py globals | load FILE... | globals-asked FILE (length-prefixed pickles)."""
+"""Answers from the real thing: reference.py globals | load FILE... | asked FILE (length-prefixed pickles) | same [[CHECKPOINT, SAFETENSORS]...]."""
 
 import _compat_pickle
 import io
@@ -28,6 +28,36 @@ def load(paths):
         except Exception as error:
             failures[path] = str(error).splitlines()[0]
     return failures
+
+
+def tensors_of(value, path=""):
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from tensors_of(item, f"{path}.{key}" if path else str(key))
+
+
+def different(pairs):
+    """Which conversions do not hold the same names, shapes, types and bits as their checkpoints."""
+    import safetensors.torch
+    import torch
+
+    def bits(tensor):
+        return tensor.detach().contiguous().flatten().view(torch.uint8).tolist()
+
+    wrong = []
+    for checkpoint, converted in pairs:
+        expected = dict(tensors_of(torch.load(checkpoint, weights_only=True)))
+        actual = safetensors.torch.load_file(converted)
+        if set(expected) != set(actual) or any(
+            actual[name].shape != tensor.shape or actual[name].dtype != tensor.dtype or bits(actual[name]) != bits(tensor)
+            for name, tensor in expected.items()
+        ):
+            wrong.append(checkpoint)
+    return wrong
 
 
 class Anything:
@@ -102,6 +132,8 @@ if command == "globals":
     answer = allowed_globals()
 elif command == "load":
     answer = load(json.load(sys.stdin))
+elif command == "same":
+    answer = different(json.load(sys.stdin))
 else:
     answer = globals_asked(arguments[0])
 print(json.dumps(answer))
