@@ -6,6 +6,7 @@ export { parseAllowedUrls, type AllowedUrls } from './sources/allowed-urls.ts';
 export { writeArchive, type ArchiveFormat, type ArchiveOptions } from './archiver/write-archive.ts';
 export { fileForInspection, unpackForInspection, type UnpackedArchive } from './models/inspection-source.ts';
 export { writeSnapshot } from './snapshots.ts';
+export { claimLock } from './process-lock.ts';
 export { claimStateDirectory } from './state-directory.ts';
 export {
   readCertificates,

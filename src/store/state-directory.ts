@@ -1,91 +1,19 @@
-// The state directory is emptied at every start, so two servers must never share one: a lock file names its owner.
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+// The state directory is emptied at every start, so it belongs to one server at a time.
 import { join } from 'node:path';
 import { Fault } from '../kernel/index.ts';
 import { privateDirectory } from './models/private-directory.ts';
+import { claimLock } from './process-lock.ts';
 
-/** Two starts that meet over the lock of a dead server need one more look; more than a few looks mean something else. */
-const MAX_TRIES = 5;
-
-/**
- * Makes `dir` if need be and takes it for this process until disposed. A lock whose process is gone does not count; a
- * killed server leaves one. Throws `invalid_configuration` that names the other server.
- */
+/** Makes `dir` if need be and takes it for this process until disposed. Throws `invalid_configuration`. */
 export async function claimStateDirectory(dir: string): Promise<AsyncDisposable> {
   await privateDirectory(dir);
-  const path = join(dir, 'lock');
-  const ours = { pid: process.pid, startedAt: startTimeOf(process.pid) ?? '' };
-  const text = `${JSON.stringify(ours)}\n`;
-  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    if (await place(path, text)) return { [Symbol.asyncDispose]: () => release(path, text) };
-    const found = await readFile(path, 'utf8').catch(() => undefined);
-    if (found === undefined) continue;
-    const pid = livingOwner(found);
-    if (pid !== undefined) throw taken(dir, pid);
-    await discard(path, found);
-  }
-  throw taken(dir, undefined);
-}
-
-function taken(dir: string, pid: number | undefined): Fault {
-  const owner = pid === undefined ? 'other servers that are starting' : `another running server (pid ${pid})`;
-  return new Fault(
-    'invalid_configuration',
-    `The state directory ${dir} belongs to ${owner}. ` +
-      'Stop that server, or give this one a directory of its own: state_dir=PATH in config.properties.',
+  return claimLock(
+    join(dir, 'lock'),
+    (owner) =>
+      new Fault(
+        'invalid_configuration',
+        `The state directory ${dir} belongs to ${owner}. ` +
+          'Stop that server, or give this one a directory of its own: state_dir=PATH in config.properties.',
+      ),
   );
 }
-
-/** Under its name the file is complete from its first moment. False: somebody's is there. */
-async function place(path: string, text: string): Promise<boolean> {
-  const temporary = `${path}.${randomBytes(9).toString('base64url')}`;
-  await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
-  try {
-    await link(temporary, path);
-    return true;
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
-    return false;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-}
-
-/** Takes the lock of a dead server away. Whoever replaced it in between gets theirs back. */
-async function discard(path: string, judged: string): Promise<void> {
-  const aside = `${path}.${randomBytes(9).toString('base64url')}`;
-  await rename(path, aside).catch(() => undefined);
-  const moved = await readFile(aside, 'utf8').catch(() => judged);
-  if (moved !== judged) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
-}
-
-async function release(path: string, text: string): Promise<void> {
-  const found = await readFile(path, 'utf8').catch(() => undefined);
-  if (found === text) await rm(path, { force: true });
-}
-
-/** Process numbers are given out again; with its start time one names a single process. */
-function livingOwner(text: string): number | undefined {
-  try {
-    const { pid, startedAt } = JSON.parse(text) as { readonly pid?: unknown; readonly startedAt?: unknown };
-    return typeof pid === 'number' && startTimeOf(pid) === startedAt ? pid : undefined;
-  } catch {
-    // No lock of ours; what is not understood protects nobody.
-    return undefined;
-  }
-}
-
-/** In clock ticks since boot: the 22nd field of /proc/PID/stat, counted after the name, which may hold anything. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_FIELD];
-  } catch {
-    return undefined;
-  }
-}
-
-const START_TIME_FIELD = 19;

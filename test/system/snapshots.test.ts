@@ -71,7 +71,14 @@ describe('a server that is started again in its directory', () => {
       stdout,
       new RegExp(`^Invalid configuration: The state directory .* \\(pid ${second.process.pid}\\)`, 'm'),
     );
-    // It was refused before it could take the first one's keys away.
+    const other = spawnSync(
+      process.execPath,
+      [BIN, 'serve', '--model-store', store.dir, '--pid-file', join(dir, 'pid2'), '--set', `state_dir=${dir}/other`],
+      { cwd: dir, encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir } },
+    );
+    assert.equal(other.status, 1);
+    assert.match(other.stdout, /^Invalid configuration: .*key_file\.json belongs to another running server/m);
+    // They were refused before they could take the first one's keys away.
     assert.equal((await second.manage('GET', '/models')).status, 200);
   });
 

@@ -1,0 +1,85 @@
+// A file that names the process to which something belongs: two servers must not share what each of them rewrites.
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Fault } from '../kernel/index.ts';
+
+/** Two starts that meet over the lock of a dead server need one more look; more than a few looks mean something else. */
+const MAX_TRIES = 5;
+
+/**
+ * Takes the lock `path` for this process until disposed. `taken` makes the error for a lock of a living process, with
+ * words for its owner. A lock whose process is gone does not count: a killed server leaves one. Throws
+ * `invalid_configuration` where no file can be written.
+ */
+export async function claimLock(path: string, taken: (owner: string) => Fault): Promise<AsyncDisposable> {
+  const text = `${JSON.stringify({ pid: process.pid, startedAt: startTimeOf(process.pid) ?? '' })}\n`;
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    if (await place(path, text)) return { [Symbol.asyncDispose]: () => release(path, text) };
+    const found = await readFile(path, 'utf8').catch(() => undefined);
+    if (found === undefined) continue;
+    const pid = livingOwner(found);
+    if (pid !== undefined) throw taken(`another running server (pid ${pid})`);
+    await discard(path, found);
+  }
+  throw taken('other servers that are starting');
+}
+
+/** Under its name the file is complete from its first moment. False: somebody's is there. */
+async function place(path: string, text: string): Promise<boolean> {
+  const temporary = `${path}.${randomBytes(9).toString('base64url')}`;
+  await writeFile(temporary, text, { mode: 0o600, flag: 'wx' }).catch((cause: unknown) => {
+    throw new Fault(
+      'invalid_configuration',
+      `${dirname(path)} cannot be written; start the server in another directory.`,
+      { cause },
+    );
+  });
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    return false;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** Takes the lock of a dead server away. Whoever replaced it in between gets theirs back. */
+async function discard(path: string, judged: string): Promise<void> {
+  const aside = `${path}.${randomBytes(9).toString('base64url')}`;
+  await rename(path, aside).catch(() => undefined);
+  const moved = await readFile(aside, 'utf8').catch(() => judged);
+  if (moved !== judged) await link(aside, path).catch(() => undefined);
+  await rm(aside, { force: true });
+}
+
+async function release(path: string, text: string): Promise<void> {
+  const found = await readFile(path, 'utf8').catch(() => undefined);
+  if (found === text) await rm(path, { force: true });
+}
+
+/** Process numbers are given out again; with its start time one names a single process. */
+function livingOwner(text: string): number | undefined {
+  try {
+    const { pid, startedAt } = JSON.parse(text) as { readonly pid?: unknown; readonly startedAt?: unknown };
+    return typeof pid === 'number' && startTimeOf(pid) === startedAt ? pid : undefined;
+  } catch {
+    // No lock of ours; what is not understood protects nobody.
+    return undefined;
+  }
+}
+
+/** In clock ticks since boot: the 22nd field of /proc/PID/stat, counted after the name, which may hold anything. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[START_TIME_FIELD];
+  } catch {
+    return undefined;
+  }
+}
+
+const START_TIME_FIELD = 19;
