@@ -15,6 +15,7 @@ import { Announcements, ControlPlane, Shard, type ShardEvent } from '../serving/
 import { claimStateDirectory } from '../store/index.ts';
 import { createCage, createWorkerLauncher } from '../workers/index.ts';
 import { openAuthorisation } from './authorisation.ts';
+import { configurationDump } from './configuration-dump.ts';
 import { openModelStore } from './model-store.ts';
 import type { GrpcListeners } from '../grpc/index.ts';
 import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
@@ -47,6 +48,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       consoleFd: 1,
     }),
   );
+  for (const line of configurationDump(settings, machine)) logs.say('info', line);
   for (const notice of settings.notices) logs.say('warn', notice);
   const metricsConfig = readMetricsConfig(settings);
   const metrics = starting.use(
@@ -87,6 +89,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     clock: systemClock,
     announce: announcements,
     rssOf,
+    gpuUsage: (gpuId) => metrics.gpuUsage(gpuId),
   });
   starting.defer(async () => {
     store.beginShutdown();

@@ -75,6 +75,7 @@ function setUp(overrides: Partial<ServingSettings> = {}, models: Record<string, 
     clock,
     announce,
     rssOf: () => 0,
+    gpuUsage: () => 'N/A',
   });
   return { plane, clock, launcher, released, shard };
 }

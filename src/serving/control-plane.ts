@@ -19,6 +19,8 @@ import type { ShardEvent } from './shard-protocol.ts';
 export interface ControlPlaneOptions extends RegistrarOptions {
   /** Resident memory of a process in bytes; 0 when unknown. */
   readonly rssOf: (pid: number) => number;
+  /** Utilisation and memory of a GPU in TorchServe's words (surface spec 3.3). */
+  readonly gpuUsage: (gpuId: number) => string;
 }
 
 /** A model of the configuration (`load_models`, or a snapshot): what is loaded before the doors open. */
@@ -200,12 +202,13 @@ export class ControlPlane implements ManagementPlane {
   }
 
   async #describeOne(record: ModelRecord): Promise<ModelDescription> {
-    const { settings, rssOf, shard } = this.#options;
+    const { settings, rssOf, gpuUsage, shard } = this.#options;
     const facts: DescribeFacts = {
       stats: await shard.stats(record),
       isDebug: settings.isDebug,
       hasGpu: settings.gpuCount > 0,
       rssOf,
+      gpuUsage,
     };
     return describeModel(record, facts);
   }

@@ -11,6 +11,8 @@ export interface DescribeFacts {
   readonly hasGpu: boolean;
   /** Resident memory in bytes, 0 when unknown. */
   rssOf(pid: number): number;
+  /** Utilisation and memory of a GPU in TorchServe's words. */
+  gpuUsage(gpuId: number): string;
 }
 
 /** What Java prints for "no timeout". */
@@ -64,7 +66,7 @@ function describeWorker(worker: FleetWorker, hasGpu: boolean, facts: DescribeFac
     memoryUsage: worker.pid > 0 ? facts.rssOf(worker.pid) : 0,
     pid: worker.pid,
     gpu: hasGpu && worker.gpuId !== null,
-    gpuUsage: 'N/A',
+    gpuUsage: hasGpu && worker.gpuId !== null ? facts.gpuUsage(worker.gpuId) : 'N/A',
     ...(worker.restarts === 0 ? {} : { restarts: worker.restarts }),
     ...(worker.lastDeath === undefined ? {} : { lastDeath: describeDeath(worker.lastDeath) }),
   };
