@@ -1,6 +1,6 @@
 // The commands as a shell would call them, against a scripted server on a unix socket.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -176,6 +176,22 @@ describe('the commands around a server', () => {
         { key: 'job_queue_size', value: '5', source: 'file', where: 'c.properties:1' },
         { key: 'python', value: 'py', source: 'flag', where: '--python' },
       ]);
+    }));
+
+  test('config_snapshots=false in the file keeps a snapshot from being read', () =>
+    inDir(async (dir) => {
+      mkdirSync(join(dir, 'logs', 'config'), { recursive: true });
+      const snapshot = join(dir, 'logs', 'config', '20260101000000000-startup.cfg');
+      writeFileSync(snapshot, 'job_queue_size=7\n', { mode: 0o600 });
+      const sizes = [];
+      for (const line of ['config_snapshots=true', 'config_snapshots=false']) {
+        writeFileSync(join(dir, 'config.properties'), `${line}\njob_queue_size=8\n`, { mode: 0o600 });
+        const io = fakeIo(dir);
+        assert.equal(await davy(['config', '--json'], io), 0);
+        const { settings } = JSON.parse(io.out()) as { settings: { key: string; value: string }[] };
+        sizes.push(settings.find(({ key }) => key === 'job_queue_size')?.value);
+      }
+      assert.deepEqual(sizes, ['7', '8']);
     }));
 
   test('a configuration file that others can write is not read on its own', () =>

@@ -7,6 +7,7 @@ import {
   type Flag,
   type KeyName,
   type Settings,
+  configValues,
   isKeyName,
   loadSettings,
   lookUpConfig,
@@ -52,10 +53,7 @@ export function readSettings(io: Io, serveFlags: ServeFlags): Settings {
   const files =
     found.kind === 'named'
       ? { file: readNamed(io, found.path) }
-      : {
-          ...(found.hasWorkingDirectoryFile && { file: readFound(io.cwd, 'config.properties') }),
-          ...(found.snapshotName !== undefined && { snapshot: readFound(snapshotDir(io), found.snapshotName) }),
-        };
+      : readFiles(io, found.hasWorkingDirectoryFile, found.snapshotName);
   const facts = {
     cwd: io.cwd,
     tempDir: temporaryDirectory(io),
@@ -94,6 +92,20 @@ function namesIn(dir: string): readonly string[] {
   } catch {
     return [];
   }
+}
+
+/** `config_snapshots=false` in the file keeps a snapshot from being read at all, as the flag does. */
+function readFiles(
+  io: Io,
+  hasFile: boolean,
+  snapshotName: string | undefined,
+): { readonly file?: ConfigFile; readonly snapshot?: ConfigFile } {
+  const file = hasFile ? readFound(io.cwd, 'config.properties') : undefined;
+  const isOff = file !== undefined && configValues(file).get('config_snapshots')?.toLowerCase() === 'false';
+  return {
+    ...(file !== undefined && { file }),
+    ...(snapshotName !== undefined && !isOff && { snapshot: readFound(snapshotDir(io), snapshotName) }),
+  };
 }
 
 /** A file that the operator named is trusted because the operator named it. */
