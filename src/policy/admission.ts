@@ -44,12 +44,12 @@ export function admissionVerdict(
 
 /** What the operator accepts for one model. */
 export function acceptedFor(modelName: string, relaxations: readonly Relaxation[]): ReadonlySet<FindingCode> {
-  const matching = relaxations.filter(({ models }) => matches(models, modelName));
+  const matching = relaxations.filter(({ models }) => nameMatches(models, modelName));
   return new Set(matching.flatMap(({ allow }) => allow));
 }
 
-/** Compares part by part from the left, so that a pattern never backtracks. */
-function matches(pattern: string, name: string): boolean {
+/** `*` stands for any run of characters. Compares part by part from the left, so that a pattern never backtracks. */
+export function nameMatches(pattern: string, name: string): boolean {
   const parts = pattern.split('*');
   const [first = '', ...rest] = parts;
   const last = rest.pop();

@@ -31,6 +31,23 @@ export {
   acceptedFor,
   admissionVerdict,
   isDenied,
+  nameMatches,
   type AdmissionVerdict,
   type Relaxation,
 } from './admission.ts';
+export {
+  judgeTrust,
+  MODEL_FORMATS,
+  NO_REQUIREMENTS,
+  OPEN_POLICY,
+  ruleFor,
+  tolerated,
+  type ModelFormat,
+  type Requirements,
+  type SignerSource,
+  type TrustDecision,
+  type TrustEvidence,
+  type TrustPolicy,
+  type TrustRule,
+} from './trust-policy.ts';
+export { parseTrustPolicy } from './trust-policy-document.ts';
