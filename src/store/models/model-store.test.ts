@@ -89,7 +89,7 @@ test('a tar.gz and a directory give the same model as the archive', async () => 
   }
   for (const url of ['noop.tar.gz', 'outer', join(h.models, 'outer')]) {
     const model = await h.store.admit(url, signal);
-    assert.deepEqual([model.modelName, model.files.length, model.handler], ['noop', 4, 'h.py'], url);
+    assert.deepEqual([model.modelName, model.files.length, model.handler, model.location], ['noop', 4, 'h.py', url]);
     await h.store.release(model);
   }
   assert.deepEqual(await h.store.listAll(), ['noop.tar.gz', 'outer']);
@@ -222,6 +222,7 @@ test('a download is vetted, kept in the model store under its name, and removed 
   const url = `http://models.test:${site.port}/good/noop.mar?sig=SECRET`;
   const before = await h.listing();
   const model = await h.store.admit(url, signal);
+  assert.equal(model.location, 'noop.mar');
   assert.equal(model.modelName, 'noop');
   assert.ok(!model.url.includes('SECRET'));
   assert.deepEqual(site.hits, [`models.test:${site.port}/good/noop.mar?sig=SECRET`]);
@@ -334,6 +335,7 @@ test('a file URL names a file inside the store and nothing else', async () => {
   await using h = await house({ allowedUrls: ['file://.*'] });
   await writeFile(join(h.models, 'noop.mar'), buildZip(NOOP));
   const model = await h.store.admit(`file://${join(h.models, 'noop.mar')}`, signal);
+  assert.equal(model.location, join(h.models, 'noop.mar'));
   assert.equal(model.modelName, 'noop');
   for (const url of ['file:///etc/noop.mar', 'file://127.0.0.1:2121/noop.mar', 'file:///']) {
     await assert.rejects(h.store.admit(url, signal), faultOf('source_not_allowed'), url);
