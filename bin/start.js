@@ -25,6 +25,9 @@ export async function start(entry) {
 }
 
 async function runHere(entry) {
+  // Node 20, which gets only as far as `runOn`, has no such cache to import.
+  const { useCompileCache } = await import('./compile-cache.js');
+  useCompileCache();
   const source = join(ROOT, 'src', 'app', 'cli', `${entry}.ts`);
   const built = join(ROOT, 'dist', 'app', 'cli', `${entry}.js`);
   const { main } = await import(pathToFileURL(existsSync(source) ? source : built).href).catch(explainMissing);
