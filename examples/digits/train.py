@@ -44,7 +44,7 @@ def main() -> None:
         raise SystemExit(f"below {LEAST_ACCURACY}: nothing was written")
     export(model)
     write_held_out(test_x, test_y, accuracy)
-    write_examples(test_x, test_y)
+    write_examples(model, test_x, test_y)
 
 
 def as_pixels(levels: numpy.ndarray) -> numpy.ndarray:
@@ -109,12 +109,14 @@ def write_held_out(levels: numpy.ndarray, labels: numpy.ndarray, accuracy: float
     (HERE / "held-out.json").write_text(json.dumps(document, indent=0) + "\n", encoding="utf-8")
 
 
-def write_examples(levels: numpy.ndarray, labels: numpy.ndarray) -> None:
-    """The first held-out image of each of five digits, enlarged so that a person can see it."""
+def write_examples(model: DigitNet, levels: numpy.ndarray, labels: numpy.ndarray) -> None:
+    """Of each of five digits the first held-out image that the network reads right, enlarged so that a person can see it."""
+    with torch.inference_mode():
+        is_right = model(as_input(levels)).argmax(1).numpy() == labels
     folder = HERE / "images"
     folder.mkdir(exist_ok=True)
     for digit in (0, 3, 5, 7, 8):
-        pixels = as_pixels(levels[list(labels).index(digit)])
+        pixels = as_pixels(levels[(labels == digit) & is_right][0])
         (folder / f"{digit}.png").write_bytes(grey_png(numpy.kron(pixels, numpy.ones((EXAMPLE_ENLARGEMENT,) * 2, numpy.uint8))))
 
 
