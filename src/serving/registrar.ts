@@ -96,6 +96,9 @@ export class Registrar {
     this.catalog.add(record);
     shard.openLane(laneSpec(record, settings), this.catalog.isDefault(record));
     this.announce(record, 'registered', { digest: admitted.digest, url: admitted.url });
+    for (const warning of [...admitted.warnings, ...plan.reductions]) {
+      announce.notice.publish({ level: 'warn', message: `Model ${name}: ${warning}` });
+    }
     return record;
   }
 
