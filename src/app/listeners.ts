@@ -23,6 +23,8 @@ export interface ListenerDeps {
   readonly tokens: TokenRotation | undefined;
   readonly dataPlane: DataPlane;
   readonly management: ControlPlane;
+  /** The answer of `GET /isolation`. */
+  readonly isolation: () => object;
   readonly metrics: MetricsExposition;
   readonly announcements: Announcements;
 }

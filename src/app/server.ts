@@ -10,12 +10,12 @@ import {
   rssOf,
   type MetricsConfig,
 } from '../observe/index.ts';
-import { defaultLimits } from '../policy/index.ts';
 import { Announcements, ControlPlane, Shard, type ShardEvent } from '../serving/index.ts';
 import { claimStateDirectory } from '../store/index.ts';
-import { createCage, createWorkerLauncher } from '../workers/index.ts';
+import { createWorkerLauncher } from '../workers/index.ts';
 import { openAuthorisation } from './authorisation.ts';
 import { configurationDump } from './configuration-dump.ts';
+import { openIsolation } from './isolation.ts';
 import { openModelStore } from './model-store.ts';
 import type { GrpcListeners } from '../grpc/index.ts';
 import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
@@ -65,13 +65,12 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const { gate, tokens, close: closeAuthorisation } = await openAuthorisation(settings, announcements);
   starting.defer(closeAuthorisation);
 
-  const cage = await createCage({ level: settings.workers.isolation, python: settings.workers.python });
-  announceIsolation(logs.say, cage.plan);
+  const isolation = await openIsolation(settings, machine, logs.say);
   const launcher = createWorkerLauncher({
-    cage,
+    cage: isolation.cage,
     clock: systemClock,
     announce: announcements,
-    limitsFor: ({ threads }) => defaultLimits({ memoryBytes: machine.memoryBytes, artifactBytes: 0, threads }),
+    limitsFor: isolation.limitsFor,
     operatorEnv: workerEnv(settings, process.env),
   });
   const store = await openModelStore(settings);
@@ -90,6 +89,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     announce: announcements,
     rssOf,
     gpuUsage: (gpuId) => metrics.gpuUsage(gpuId),
+    isolationOf: isolation.describeFor,
   });
   starting.defer(async () => {
     store.beginShutdown();
@@ -99,7 +99,17 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const snapshots = new Snapshots({ settings, control, announcements, clock: systemClock });
   starting.defer(() => snapshots.stop());
 
-  const doors = { settings, gate, tokens, dataPlane: shard, management: control, metrics, announcements };
+  const report = await isolation.proven;
+  const doors = {
+    settings,
+    gate,
+    tokens,
+    dataPlane: shard,
+    management: control,
+    isolation: () => isolation.describe(report),
+    metrics,
+    announcements,
+  };
   const drainMs = settings.server.drainTimeoutMs;
   const open: { close(graceMs: number): Promise<void> }[] = [];
   // All doors close together: while one drains, another must not let new work in.
@@ -117,16 +127,6 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
 async function openLazily(doors: ListenerDeps): Promise<GrpcListeners> {
   const { openConfiguredGrpc } = await import('./grpc-listeners.ts');
   return openConfiguredGrpc(doors);
-}
-
-function announceIsolation(
-  say: (level: 'info' | 'warn', message: string) => void,
-  { level, mechanism, degraded }: Awaited<ReturnType<typeof createCage>>['plan'],
-): void {
-  if (level === 'none')
-    say('warn', 'Isolation: NONE. A model can do whatever this server can: read its keys, its files, its network.');
-  else say('info', `Isolation: ${level}: ${mechanism.join('; ')}`);
-  for (const sentence of degraded) say('warn', `Isolation: ${sentence}`);
 }
 
 /** A metrics.yaml that cannot be used is a mistake of the operator's; the built-in one is never silently put in its place. */

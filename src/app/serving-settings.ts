@@ -24,6 +24,7 @@ export function servingSettings(settings: Settings, machine: Machine, modelMetri
     gpuCount: machine.gpuCount,
     python: workers.python,
     maxResponseBytes: http.maxResponseBytes,
+    maxRequestsPerWorker: workers.maxRequests,
     limitMaxImagePixels: workers.limitsImagePixels,
     decodeInputRequest: workers.decodesInput,
     serviceEnvelope: models.serviceEnvelope ?? null,

@@ -151,6 +151,24 @@ export interface Settings {
     /** Interpreter of `runtime: python`: a path, or a name looked up in PATH. */
     readonly python: string;
     readonly isolation: IsolationLevel;
+    /** Ceilings of every worker; undefined: derived from the machine and the model. Sizes in bytes. */
+    readonly limits: {
+      readonly memoryBytes: number | undefined;
+      readonly tasks: number | undefined;
+      /** `auto`: not limited. */
+      readonly cpus: number | 'auto';
+      readonly fileBytes: number;
+      readonly tmpBytes: number;
+      readonly openFiles: number;
+      readonly outputBytesPerSecond: number;
+    };
+    /** Requests after which a worker is replaced; 0: never. */
+    readonly maxRequests: number;
+    /** First uid of workers where the server is root. */
+    readonly firstUid: number;
+    readonly allowsSubprocess: boolean;
+    /** Honoured at `strict` only. */
+    readonly allowsUnixSockets: boolean;
     /** Names of environment variables that workers get beside the built-in list. */
     readonly envAllow: readonly string[];
     /** Whole-name match withholds a variable, allowed or not. */

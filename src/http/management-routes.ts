@@ -15,6 +15,8 @@ export interface ManagementPorts {
   readonly management: ManagementPlane;
   /** Undefined when token authorisation is off: `/token` does not exist then. */
   readonly tokens: TokenRotation | undefined;
+  /** What holds the workers, and what was tried against it at start. Undefined: `/isolation` does not exist. */
+  readonly isolation?: (() => object) | undefined;
 }
 
 /** `Authentication`, where every other refusal says `Authorization` (surface spec 6.5). */
@@ -26,7 +28,7 @@ export function managementRoutes(
   options: HttpOptions,
   announcements: Announcements,
 ): Route<Answer>[] {
-  const { management, tokens } = ports;
+  const { management, tokens, isolation } = ports;
   const handlerHeaders = new HandlerHeaders(options.sequenceStartHeader, gate.isEnforcing);
 
   const record = (
@@ -150,6 +152,9 @@ export function managementRoutes(
   add('GET', '/v1/models/{model}', 'ready', needs('read'), (exchange, { model }) =>
     exchange.json(200, { name: model, ready: management.hasWorkers(model) }),
   );
+  if (isolation !== undefined) {
+    add('GET', '/isolation', 'isolation', needs('read'), (exchange) => exchange.json(200, isolation()));
+  }
   if (tokens !== undefined) routes.push(...tokenRoutes(rotate));
   routes.push(...workflowRoutes());
   return routes;

@@ -26,6 +26,7 @@ const admitted: AdmittedModel = {
   wishes: null,
   fallbackName: 'noop',
   warnings: [],
+  bytes: 0,
 };
 
 const settings: ServingSettings = {
@@ -36,6 +37,7 @@ const settings: ServingSettings = {
   jobQueueSize: 100,
   maxQueuedBytes: 1e6,
   maxWorkersPerModel: 8,
+  maxRequestsPerWorker: 0,
   unregisterTimeoutSec: 120,
   retryFailedBatches: true,
   isModelApiEnabled: true,

@@ -13,6 +13,7 @@ import type {
   ScaleRequest,
 } from './management.ts';
 import type { ModelRecord } from './model-record.ts';
+import type { WorkerSpec } from './ports.ts';
 import { Registrar, type RegistrarOptions, type RestoredState } from './registrar.ts';
 import type { ShardEvent } from './shard-protocol.ts';
 
@@ -21,6 +22,8 @@ export interface ControlPlaneOptions extends RegistrarOptions {
   readonly rssOf: (pid: number) => number;
   /** Utilisation and memory of a GPU in TorchServe's words (surface spec 3.3). */
   readonly gpuUsage: (gpuId: number) => string;
+  /** Level and limits in force for a worker, for describe. */
+  readonly isolationOf?: (spec: WorkerSpec) => Readonly<Record<string, unknown>>;
 }
 
 /** A model of the configuration (`load_models`, or a snapshot): what is loaded before the doors open. */
@@ -202,13 +205,14 @@ export class ControlPlane implements ManagementPlane {
   }
 
   async #describeOne(record: ModelRecord): Promise<ModelDescription> {
-    const { settings, rssOf, gpuUsage, shard } = this.#options;
+    const { settings, rssOf, gpuUsage, shard, isolationOf } = this.#options;
     const facts: DescribeFacts = {
       stats: await shard.stats(record),
       isDebug: settings.isDebug,
       hasGpu: settings.gpuCount > 0,
       rssOf,
       gpuUsage,
+      isolation: isolationOf?.(record.fleet.spec),
     };
     return describeModel(record, facts);
   }

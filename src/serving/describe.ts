@@ -13,6 +13,8 @@ export interface DescribeFacts {
   rssOf(pid: number): number;
   /** Utilisation and memory of a GPU in TorchServe's words. */
   gpuUsage(gpuId: number): string;
+  /** Level and limits that hold the workers of this model. */
+  readonly isolation: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What Java prints for "no timeout". */
@@ -50,6 +52,7 @@ export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelD
     workers: record.fleet.workers.map((worker) => describeWorker(worker, deviceType === 'gpu', facts)),
     jobQueueStatus: facts.stats,
     digest: `sha256:${admitted.digest}`,
+    ...(facts.isolation === undefined ? {} : { isolation: facts.isolation }),
     ...(record.fleet.metadata.inputs === undefined ? {} : { inputs: record.fleet.metadata.inputs }),
     ...(record.fleet.metadata.outputs === undefined ? {} : { outputs: record.fleet.metadata.outputs }),
     ...(plan.reductions.length + admitted.warnings.length === 0
@@ -69,6 +72,7 @@ function describeWorker(worker: FleetWorker, hasGpu: boolean, facts: DescribeFac
     gpuUsage: hasGpu && worker.gpuId !== null ? facts.gpuUsage(worker.gpuId) : 'N/A',
     ...(worker.restarts === 0 ? {} : { restarts: worker.restarts }),
     ...(worker.lastDeath === undefined ? {} : { lastDeath: describeDeath(worker.lastDeath) }),
+    ...(worker.droppedOutputBytes === 0 ? {} : { droppedOutputBytes: worker.droppedOutputBytes }),
   };
 }
 

@@ -20,6 +20,10 @@ export interface FleetWorker {
   readonly gpuId: number | null;
   restarts: number;
   lastDeath: DeathCause | undefined;
+  /** Of stdout and stderr, thrown away because it was too much. */
+  droppedOutputBytes: number;
+  /** The worker that this one is to replace once it is ready. */
+  replaces: FleetWorker | undefined;
 }
 
 export interface FleetOptions {
@@ -30,6 +34,8 @@ export interface FleetOptions {
   readonly announce: Announcements;
   readonly nextWorkerId: () => string;
   readonly assignGpu: () => number | null;
+  /** How long a worker that is being replaced may finish what it has in hand. */
+  readonly drainMs: number;
   readonly specFor: (workerId: string, gpuId: number | null) => WorkerSpec;
 }
 
@@ -53,6 +59,11 @@ export class Fleet {
 
   get workers(): readonly FleetWorker[] {
     return [...this.#workers.values()];
+  }
+
+  /** What a worker that started now would be told. */
+  get spec(): WorkerSpec {
+    return this.#options.specFor('', null);
   }
 
   get healthyCount(): number {
@@ -91,10 +102,15 @@ export class Fleet {
         return this.#loaded(worker, event.metadata);
       case 'exited':
         return this.#exited(worker, event.cause);
+      case 'output_dropped':
+        worker.droppedOutputBytes += event.bytes;
+        return;
+      case 'spent':
+        return this.#replace(worker);
     }
   }
 
-  #add(): void {
+  #add(replaces?: FleetWorker): void {
     const { nextWorkerId, assignGpu, clock } = this.#options;
     const worker: FleetWorker = {
       id: nextWorkerId(),
@@ -104,6 +120,8 @@ export class Fleet {
       gpuId: assignGpu(),
       restarts: 0,
       lastDeath: undefined,
+      droppedOutputBytes: 0,
+      replaces,
     };
     this.#workers.set(worker.id, worker);
     this.#say(worker, { kind: 'state', from: 'null', to: torchServeStateName(worker.state) });
@@ -123,6 +141,22 @@ export class Fleet {
     this.#move(worker, nextWorkerState(worker.state, { kind: 'loaded' }));
     this.#say(worker, { kind: 'loaded', loadMs: this.#options.clock.wallTime() - worker.startedAt });
     this.#tellWaiters();
+    this.#relieve(worker);
+  }
+
+  /** The old worker serves until the new one can: recycling costs no request, and a model that no longer loads goes on. */
+  #replace(worker: FleetWorker): void {
+    const isUnderWay = this.#staying.some(({ replaces }) => replaces === worker);
+    if (worker.state.kind === 'ready' && !isUnderWay) this.#add(worker);
+  }
+
+  #relieve(worker: FleetWorker): void {
+    const old = worker.replaces;
+    worker.replaces = undefined;
+    if (old === undefined || old.state.kind === 'stopping' || !this.#workers.has(old.id)) return;
+    this.#stop(old, this.#options.drainMs).catch((cause: unknown) =>
+      this.#options.announce.notice.publish({ level: 'error', message: 'A worker could not be replaced.', cause }),
+    );
   }
 
   #exited(worker: FleetWorker, cause: DeathCause): void {

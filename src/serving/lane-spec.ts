@@ -17,6 +17,7 @@ export function laneSpec({ name, version, plan }: ModelRecord, settings: Serving
     useJobTicket: plan.useJobTicket,
     isContinuous: plan.isContinuous,
     isAsync: plan.isAsync,
+    maxRequestsPerWorker: settings.maxRequestsPerWorker,
     sequence:
       plan.sequence === null
         ? null

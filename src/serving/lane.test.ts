@@ -28,6 +28,7 @@ const plain: LaneSpec = {
   useJobTicket: false,
   isContinuous: false,
   isAsync: false,
+  maxRequestsPerWorker: 0,
   sequence: null,
 };
 

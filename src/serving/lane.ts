@@ -168,10 +168,14 @@ export class Lane {
         seat.signOfLife();
         seat.find(batchId)?.jobs[index]?.piece(reply);
       },
-      onDone: (batchId, results) => this.#settle(seat, batchId, results),
+      onDone: (batchId, results) => {
+        this.#settle(seat, batchId, results);
+        if (seat.isSpent(this.spec.maxRequestsPerWorker)) onChange({ kind: 'spent' });
+      },
       onBatchFault: (batchId, fault) => this.#settleFault(seat, batchId, fault),
       onMetrics: (samples) =>
         this.#announce.handlerMetrics.publish({ model: this.spec.name, version: this.spec.version, samples }),
+      onOutputDropped: (bytes) => onChange({ kind: 'output_dropped', bytes }),
       onExit: (cause) => {
         this.#settleDeath(seat, cause);
         onChange({ kind: 'exited', cause });
@@ -348,4 +352,6 @@ export class Lane {
 export type SeatChange =
   | { readonly kind: 'started'; readonly pid: number }
   | { readonly kind: 'loaded'; readonly metadata: { readonly inputs?: unknown; readonly outputs?: unknown } }
-  | { readonly kind: 'exited'; readonly cause: DeathCause };
+  | { readonly kind: 'exited'; readonly cause: DeathCause }
+  | { readonly kind: 'output_dropped'; readonly bytes: number }
+  | { readonly kind: 'spent' };

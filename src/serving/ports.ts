@@ -15,6 +15,8 @@ export interface AdmittedModel {
   readonly digest: string;
   /** Absolute path of the unpacked files. */
   readonly dir: string;
+  /** All its files together. */
+  readonly bytes: number;
   readonly manifest: Readonly<Record<string, unknown>> | null;
   /** From the manifest; undefined where it names none. */
   readonly modelName: string | undefined;
@@ -59,6 +61,10 @@ export interface WorkerSpec {
   readonly startupTimeoutMs: number;
   readonly responseTimeoutMs: number;
   readonly maxResponseBytes: number;
+  /** Size of the model's files, by which the memory limit is measured. */
+  readonly artifactBytes: number;
+  /** `limits` of model-config.yaml as the archive wrote it: it may lower limits, and nothing else. */
+  readonly askedLimits: unknown;
   /** The `load.model` object of docs/worker-protocol.md. */
   readonly load: Readonly<Record<string, unknown>>;
 }
@@ -97,6 +103,8 @@ export interface WorkerEvents {
   /** The batch failed as a whole. */
   onBatchFault(batchId: number, fault: Fault): void;
   onMetrics(samples: readonly unknown[]): void;
+  /** Text on stdout and stderr above the worker's output rate was thrown away. At most once a second. */
+  onOutputDropped(bytes: number): void;
   /** The process is gone, with everything it had in hand. Called exactly once. */
   onExit(cause: DeathCause): void;
 }

@@ -86,6 +86,7 @@ export class Registrar {
       shard,
       clock,
       announce,
+      drainMs: this.#graceMs,
       nextWorkerId: () => String(this.#nextWorkerId++),
       assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
       specFor: (workerId, gpuId) =>

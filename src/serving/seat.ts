@@ -42,6 +42,7 @@ export class Seat {
   #frontSinceMs = 0;
   #watch: Timer | undefined;
   #whenEmpty: (() => void) | undefined;
+  #served = 0;
 
   /** `asyncDepth`: batches that an asynchronous worker may hold; undefined for one that answers in order. */
   constructor(workerId: string, clock: Clock, responseTimeoutMs: number, asyncDepth?: number) {
@@ -123,6 +124,7 @@ export class Seat {
     }
     this.#batches.splice(at, 1);
     for (const job of batch.jobs) this.#bytesInHand -= job.bytes;
+    this.#served += batch.jobs.length;
     if (this.#batches.length === 0) this.#whenEmpty?.();
   }
 
@@ -134,11 +136,19 @@ export class Seat {
     this.#worker = undefined;
     this.#serviceMs = Number.POSITIVE_INFINITY;
     this.#bytesInHand = 0;
+    this.#served = 0;
     this.#sending.clear();
     this.running = [];
     const batches = this.#batches.splice(0);
     this.#whenEmpty?.();
     return batches;
+  }
+
+  /** True once for every `maxRequests` requests: a replacement that failed is asked for again. 0: never. */
+  isSpent(maxRequests: number): boolean {
+    if (maxRequests === 0 || this.#served < maxRequests) return false;
+    this.#served = 0;
+    return true;
   }
 
   /** Resolves when nothing is in hand. */

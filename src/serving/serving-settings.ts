@@ -15,6 +15,8 @@ export interface ServingSettings extends OperatorDefaults {
   /** Interpreter for `runtime: python`. */
   readonly python: string;
   readonly maxResponseBytes: number;
+  /** After as many requests a worker is replaced by a new one; 0: never. */
+  readonly maxRequestsPerWorker: number;
   readonly limitMaxImagePixels: boolean;
   readonly decodeInputRequest: boolean;
   readonly serviceEnvelope: string | null;

@@ -18,6 +18,8 @@ export interface LaneSpec {
   readonly useJobTicket: boolean;
   readonly isContinuous: boolean;
   readonly isAsync: boolean;
+  /** After as many requests a worker is to be replaced; 0: never. */
+  readonly maxRequestsPerWorker: number;
   readonly sequence: SequenceSpec | null;
 }
 
@@ -63,4 +65,7 @@ export type ShardEvent = LaneKey & { readonly workerId: string } & (
     | { readonly kind: 'started'; readonly pid: number }
     | { readonly kind: 'loaded'; readonly metadata: { readonly inputs?: unknown; readonly outputs?: unknown } }
     | { readonly kind: 'exited'; readonly cause: DeathCause }
+    | { readonly kind: 'output_dropped'; readonly bytes: number }
+    /** The worker has served as many requests as it may (`maxRequestsPerWorker`), once or several times over. */
+    | { readonly kind: 'spent' }
   );

@@ -33,6 +33,8 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
     startupTimeoutMs: milliseconds(plan.startupTimeoutSec),
     responseTimeoutMs: milliseconds(plan.responseTimeoutSec),
     maxResponseBytes: settings.maxResponseBytes,
+    artifactBytes: admitted.bytes,
+    askedLimits: admitted.config?.['limits'],
     load: {
       name,
       version,

@@ -13,6 +13,7 @@ function setUp() {
   const texts = (body: readonly Uint8Array[]): string => Buffer.concat(body).toString();
   const events: WorkerEvents = {
     onStarted: () => {},
+    onOutputDropped: () => {},
     onLoaded: () => heard.push('loaded'),
     onSent: () => {},
     onPiece: (batch, index, reply) => heard.push(`piece ${batch}/${index}: ${texts(reply.body)}`),

@@ -13,6 +13,7 @@ import type {
   WorkerSpec,
 } from '../serving/index.ts';
 import { spawnCaged, type Cage, type CagedCommand } from './cage/index.ts';
+import { OutputBudget } from './output-budget.ts';
 import { readLines } from './output-lines.ts';
 import { WorkerChannel } from './worker-channel.ts';
 import { workerCommand } from './worker-command.ts';
@@ -82,12 +83,13 @@ export class WorkerProcess implements WorkerHandle {
     const { cage, limitsFor, operatorEnv } = this.#options;
     const spec = this.#spec;
     const command = workerCommand(spec, operatorEnv);
+    const limits = limitsFor(spec);
     const caged = await cage.wrap({
       ...command,
       runtime: spec.runtime,
       modelDir: spec.dir,
       threads: spec.threads,
-      limits: limitsFor(spec),
+      limits,
       gpuId: spec.gpuId,
     });
     if (this.#sentence !== undefined) {
@@ -100,21 +102,25 @@ export class WorkerProcess implements WorkerHandle {
     child.once('error', (error) => void this.#over(caged, { kind: 'spawn_failed', message: error.message }));
     child.once('exit', (code, signal) => void this.#over(caged, caged.exitCause(code, signal)));
     if (child.pid === undefined) return;
-    this.#converse(child, caged);
+    this.#converse(child, caged, limits);
   }
 
-  #converse(child: ChildProcess, caged: CagedCommand): void {
+  #converse(child: ChildProcess, caged: CagedCommand, limits: WorkerLimits): void {
     const { clock, announce } = this.#options;
     const spec = this.#spec;
+    const say = (stream: 'stdout' | 'stderr', line: string): void =>
+      announce.worker.publish({
+        workerId: spec.workerId,
+        model: String(spec.load['name']),
+        version: String(spec.load['version']),
+        event: { kind: 'output', stream, line },
+      });
+    const budget = new OutputBudget(clock, limits.outputBytesPerSecond, (bytes) => {
+      this.#events.onOutputDropped(bytes);
+      say('stderr', `[${bytes} bytes of output dropped: more than ${limits.outputBytesPerSecond} bytes per second]`);
+    });
     for (const stream of ['stdout', 'stderr'] as const) {
-      readLines(child[stream]!, clock, (line) =>
-        announce.worker.publish({
-          workerId: spec.workerId,
-          model: String(spec.load['name']),
-          version: String(spec.load['version']),
-          event: { kind: 'output', stream, line },
-        }),
-      );
+      readLines(child[stream]!, budget, (line) => say(stream, line));
     }
     this.#channel = new WorkerChannel(child.stdio[3] as Duplex, {
       spec,
@@ -131,13 +137,14 @@ export class WorkerProcess implements WorkerHandle {
     this.#startLimit = clock.after(spec.startupTimeoutMs, () =>
       this.kill({ kind: 'startup_timeout', afterMs: spec.startupTimeoutMs }),
     );
-    this.#channel.load({ ...spec.load, dir: caged.modelDir, cage: caged.innerCage });
+    this.#channel.load({ ...spec.load, dir: caged.modelDir, gpuId: caged.gpuId, cage: caged.innerCage });
   }
 
   /** The leader of the group is gone; whatever it left behind goes with it, and what it had answered is still read. */
   async #over(caged: CagedCommand, observed: DeathCause): Promise<void> {
     const sentence = this.#sentence;
-    const cause = sentence === undefined || observed.kind === 'out_of_memory' ? observed : sentence;
+    const cause =
+      sentence === undefined || (mayBeThirst(sentence) && observed.kind === 'out_of_memory') ? observed : sentence;
     this.#killGroup();
     try {
       await this.#lastWords();
@@ -178,5 +185,8 @@ export class WorkerProcess implements WorkerHandle {
     }
   }
 }
+
+/** A worker that is starved of memory is often late before it is killed; what it did wrong otherwise stays its cause. */
+const mayBeThirst = ({ kind }: DeathCause): boolean => kind === 'startup_timeout' || kind === 'response_timeout';
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

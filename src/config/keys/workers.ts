@@ -1,6 +1,32 @@
 // Keys of worker processes: how many, how long, with which interpreter, in which cage.
 import { davyKey, torchserveKey } from '../key.ts';
-import { cpuBudget, integer, javaBoolean, nameList, oneOf, plainText, wholeNamePattern } from '../value.ts';
+import {
+  byteCount,
+  cpuBudget,
+  integer,
+  javaBoolean,
+  nameList,
+  oneOf,
+  plainText,
+  refuse,
+  strictBoolean,
+  wholeNamePattern,
+  type ValueParser,
+} from '../value.ts';
+
+const MiB = 1024 ** 2;
+
+/** A limit that no worker can start under is a typo. */
+function size(min: number, shown: string): ValueParser<number> {
+  return {
+    syntax: `${byteCount.syntax}; at least ${shown}`,
+    parse(text, site) {
+      const bytes = byteCount.parse(text, site);
+      if (bytes >= min) return bytes;
+      throw refuse(site, `must be at least ${shown}, found ${text}.`);
+    },
+  };
+}
 
 export const WORKER_KEYS = {
   default_workers_per_model: torchserveKey(integer(0), {
@@ -33,6 +59,69 @@ export const WORKER_KEYS = {
   isolation: davyKey(oneOf('strict', 'process', 'none'), {
     default: 'strict',
     doc: 'The cage of workers. The server refuses to start with less than is asked for here.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_memory_limit: davyKey(size(64 * MiB, '64m'), {
+    doc: 'Memory of one worker and its children. Unset: four times the size of the model, at least 4g, at most four fifths of the machine.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_max_tasks: davyKey(integer(16), {
+    doc: 'Processes and threads of one worker together. Unset: 96, and 8 for each of its CPU threads.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_cpus: davyKey(cpuBudget, {
+    default: 'auto',
+    doc: 'CPUs that one worker may keep busy, where cgroups can be written. `auto`: no limit beyond its thread count.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_max_file_size: davyKey(size(MiB, '1m'), {
+    default: '512m',
+    doc: 'The largest file that a worker may write.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_tmp_size: davyKey(size(MiB, '1m'), {
+    default: '256m',
+    doc: 'Size of a worker’s private `/tmp`, and of its `/dev/shm`.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_max_open_files: davyKey(integer(64), {
+    default: '1024',
+    doc: 'Files that each process of a worker may have open.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_output_rate: davyKey(size(1024, '1k'), {
+    default: '1m',
+    doc: 'Bytes per second of stdout and stderr that reach the log. What is more is dropped and counted; a flood is not even read.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_max_requests: davyKey(integer(0), {
+    default: '0',
+    doc: 'After this many requests a worker is replaced by a new one, without a pause. 0: never.',
+    isSecurity: true,
+  }),
+  worker_first_uid: davyKey(integer(1000, 4_000_000), {
+    default: '65000',
+    doc: 'First of the 500 uids that workers get where the server is root. They must belong to nobody else.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_allow_subprocess: davyKey(strictBoolean, {
+    default: 'true',
+    doc: 'Lets handlers start child processes, inside their cage.',
+    isSecurity: true,
+    feature: 'isolation',
+  }),
+  worker_allow_unix_sockets: davyKey(strictBoolean, {
+    default: 'false',
+    doc: 'Lets the processes of one worker open unix sockets among themselves, as `DataLoader(num_workers>0)` does. At `strict` only.',
     isSecurity: true,
     feature: 'isolation',
   }),

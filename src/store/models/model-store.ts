@@ -236,13 +236,14 @@ class AdmittingStore implements LocalModelStore {
     downloaded: string | null,
     warnings: readonly string[] = [],
   ): AdmittedModel {
-    const { digest, dir, files, description, findings } = published;
+    const { digest, dir, bytes, files, description, findings } = published;
     const { manifest, config, rawConfig } = description;
     const model: AdmittedModel = {
       url,
       location: locationOf(url, downloaded),
       digest,
       dir,
+      bytes,
       files,
       manifest: manifest.raw,
       modelName: manifest.modelName,

@@ -13,6 +13,7 @@ export type ModelInspector = (files: readonly StoredFile[], signal: AbortSignal)
 export interface Published {
   readonly digest: string;
   readonly dir: string;
+  readonly bytes: number;
   readonly files: readonly string[];
   readonly description: ArchiveDescription;
   readonly findings: readonly Finding[];
@@ -55,7 +56,8 @@ export class Shelf {
     const dir = join(this.#root, digest);
     await quarantine.publish(dir);
     const files = quarantine.names.toSorted();
-    const published = { digest, dir, files, description, findings };
+    const bytes = stored.reduce((sum, { size }) => sum + size, 0);
+    const published = { digest, dir, bytes, files, description, findings };
     this.#held.set(digest, { published, users: 1 });
     return published;
   }

@@ -55,6 +55,8 @@ export class HostileWorker {
         startupTimeoutMs: 30_000,
         responseTimeoutMs: 30_000,
         maxResponseBytes: 1 << 20,
+        artifactBytes: 0,
+        askedLimits: undefined,
         load: { ...LOAD, dir },
       },
       {
@@ -71,6 +73,7 @@ export class HostileWorker {
         },
         onBatchFault: (_batch, fault) => this.#settle({ kind: 'answer', text: `fault: ${fault.message}` }),
         onMetrics: () => {},
+        onOutputDropped: () => {},
         onExit: (cause) => {
           loaded.reject(new Error(`the worker ended: ${JSON.stringify(cause)}\n${output.join('\n')}`));
           this.#settle({ kind: 'died', cause });
