@@ -107,3 +107,30 @@ test('any text is parsed or skipped, and what is parsed survives JSON', () => {
     { numRuns: 300 },
   );
 });
+
+test('scalars mean what PyYAML and SnakeYAML read: YAML 1.1', () => {
+  const text =
+    'a: yes\nb: Off\nc: 010\nd: 0x1F\ne: 1e-5\nf: 1_000\ng: 1.5e+3\nh: 2024-01-01\ni: !!binary aGk=\n' +
+    'j: "yes"\nbase: &b {x: 1}\nk:\n  <<: *b\n  y: 2\nl: y\nm: N\nn: 0o17\no: ~\np: !!set {a, b}\n';
+  const parsed = parseModelConfig(Buffer.from(text), 'c.yaml');
+  assert.ok('raw' in parsed);
+  assert.deepEqual(JSON.parse(JSON.stringify(parsed.raw)), {
+    a: true,
+    b: false,
+    c: 8,
+    d: 31,
+    e: '1e-5',
+    f: 1000,
+    g: 1500,
+    h: '2024-01-01',
+    i: 'aGk=',
+    j: 'yes',
+    base: { x: 1 },
+    k: { x: 1, y: 2 },
+    l: 'y',
+    m: 'N',
+    n: '0o17',
+    o: null,
+    p: { a: null, b: null },
+  });
+});

@@ -1,5 +1,6 @@
 // model-config.yaml (surface spec 8.3): what an archive asks for. Wrong values are reported and ignored, never guessed at.
 import { parseDocument } from 'yaml';
+import { pythonTags } from './python-yaml.ts';
 import { invalidModel, quote } from './refusal.ts';
 
 /** The parser's time grows with the text; a config with a large vocabulary has tens of kilobytes. */
@@ -163,7 +164,13 @@ function shown(value: unknown): string {
 function parseYaml(bytes: Uint8Array): Record<string, unknown> | null {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    const document = parseDocument(text, { schema: 'core', merge: true, uniqueKeys: true, prettyErrors: false });
+    const document = parseDocument(text, {
+      version: '1.1',
+      customTags: pythonTags,
+      merge: true,
+      uniqueKeys: true,
+      prettyErrors: false,
+    });
     if (document.errors.length > 0) return null;
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     if (value === null || value === undefined) return {};
