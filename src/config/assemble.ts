@@ -5,6 +5,7 @@ import { isSameListener } from './address.ts';
 import type { Facts } from './facts.ts';
 import { KEY_NAMES, KEYS, type KeyName, type Values } from './keys/index.ts';
 import type { Resolved, Sources } from './resolve.ts';
+import { resolveScanners } from './scanners.ts';
 import type { EffectiveValue, GrpcListener, Origin, Settings, StartupModels } from './settings.ts';
 import { parseLoadModels, parseModelDefaults, parseSnapshotModels } from './startup-models.ts';
 
@@ -83,6 +84,17 @@ export function assemble(v: Values, resolved: Resolved, sources: Sources, facts:
       startup: startupModels(v, resolved),
       defaults: parseModelDefaults(v.models, place('models', resolved)),
       allowedUrls: v.allowed_urls,
+      s3: {
+        accessKeyId: v.s3_access_key_id,
+        secretAccessKey: v.s3_secret_access_key,
+        sessionToken: v.s3_session_token,
+        region: v.s3_region,
+        endpoint: v.s3_endpoint,
+      },
+      scanners: resolveScanners(v.scanners, place('scanners', resolved), {
+        virusTotalKey: v.virustotal_api_key,
+        httpToken: v.scanner_http_token,
+      }),
       installsPythonDependencies: v.install_py_dep_per_model,
       writesSnapshots: v.config_snapshots,
       defaultHandler: v.default_service_handler,

@@ -6,6 +6,8 @@ export type {
   IsolationLevel,
   ModelDefaults,
   Origin,
+  S3Settings,
+  ScannerSettings,
   Settings,
   StartupModel,
   StartupModels,

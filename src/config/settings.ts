@@ -56,6 +56,49 @@ export type StartupModels =
   | { readonly kind: 'list'; readonly models: readonly StartupModel[] }
   | { readonly kind: 'snapshot'; readonly models: readonly StartupModel[] };
 
+/** One scanner of models (docs/admission.md). */
+export type ScannerSettings = {
+  readonly name: string;
+  readonly isRequired: boolean;
+  /** For one file. */
+  readonly timeoutMs: number;
+  /** Lower-case extensions without the dot; undefined: every file. */
+  readonly only: readonly string[] | undefined;
+  readonly skip: readonly string[];
+  readonly allowsUnknown: boolean;
+} & (
+  | {
+      readonly kind: 'clamd';
+      readonly address: { readonly path: string } | { readonly host: string; readonly port: number };
+      readonly maxBytes: number;
+    }
+  | {
+      readonly kind: 'virustotal';
+      readonly apiKey: Secret;
+      readonly minDetections: number;
+      /** Ends in `/`. */
+      readonly endpoint: string;
+    }
+  | { readonly kind: 'executable'; readonly argv: readonly string[]; readonly field: string; readonly clean: string }
+  | {
+      readonly kind: 'http';
+      readonly url: string;
+      readonly token: Secret | undefined;
+      readonly field: string;
+      readonly clean: string;
+    }
+);
+
+/** Object storage that asks for signed requests. Undefined credentials: unsigned. */
+export interface S3Settings {
+  readonly accessKeyId: string | undefined;
+  readonly secretAccessKey: Secret | undefined;
+  readonly sessionToken: Secret | undefined;
+  readonly region: string;
+  /** Origin of a store that speaks the protocol of S3; undefined: Amazon's own. */
+  readonly endpoint: string | undefined;
+}
+
 export type IsolationLevel = 'strict' | 'process' | 'none';
 
 export interface Settings {
@@ -122,6 +165,9 @@ export interface Settings {
     readonly defaults: ReadonlyMap<string, ReadonlyMap<string, ModelDefaults>>;
     /** Regular expressions a model URL must match as a whole; empty: no URL at all. */
     readonly allowedUrls: readonly string[];
+    readonly s3: S3Settings;
+    /** All look at every model before it is loadable. */
+    readonly scanners: readonly ScannerSettings[];
     readonly installsPythonDependencies: boolean;
     readonly writesSnapshots: boolean;
     /** Handler for archives that name none. */

@@ -127,6 +127,17 @@ export const plainText: ValueParser<string> = { syntax: 'text', parse: (text) =>
 
 export const secretText: ValueParser<Secret> = { syntax: 'text, never printed', parse: (text) => new Secret(text) };
 
+/** Scheme, host and port of a web service. */
+export const origin: ValueParser<string> = {
+  syntax: '`https://host` or `http://host:port`',
+  parse(text, site) {
+    const url = URL.parse(text);
+    const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+    if (isOrigin && url.pathname === '/' && url.search === '' && url.hash === '') return url.origin;
+    throw refuse(site, `must be an address such as https://minio.example.com:9000, found ${JSON.stringify(text)}.`);
+  },
+};
+
 export const path: ValueParser<string> = {
   syntax: 'path, relative to the working directory',
   parse: (text, site) => resolve(site.cwd, text),

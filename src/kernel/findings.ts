@@ -223,6 +223,28 @@ export const FINDINGS = {
     remedy: 'Give the new content a new version, or release the old one on purpose: davy models forget NAME VERSION.',
   },
 
+  // What the operator's own scanners say.
+  scanner_detected: {
+    severity: 'critical',
+    meaning: 'A required scanner calls the file malicious.',
+    remedy: 'Do not use the file. If the scanner is wrong, correct its signatures or exclude the extension from it.',
+  },
+  scanner_unanswered: {
+    severity: 'high',
+    meaning: 'A required scanner gave no clear verdict: unreachable, too slow, refused the file, or does not know it.',
+    remedy: 'Start or repair the scanner, or raise its limits; then register the model again.',
+  },
+  scanner_warning: {
+    severity: 'low',
+    meaning: 'An advisory scanner calls the file malicious.',
+    remedy: 'Look at the file; make the scanner required where its word shall count.',
+  },
+  scanner_skipped: {
+    severity: 'low',
+    meaning: 'An advisory scanner gave no clear verdict.',
+    remedy: 'Start or repair the scanner, or remove it from the configuration.',
+  },
+
   // Code by design: shown for what it is, trusted by policy, caged.
   python_code: {
     severity: 'info',

@@ -9,6 +9,9 @@ export type {
   ScaleRequest,
 } from './management.ts';
 export type {
+  AdmissionJudge,
+  AdmissionRecord,
+  AdmitOptions,
   AdmittedModel,
   BatchItem,
   BatchResult,

@@ -1,5 +1,5 @@
 // What serving needs from the rooms beside it. `workers` and `store` implement these; `app` plugs them in.
-import type { Fault } from '../kernel/index.ts';
+import type { Fault, Finding } from '../kernel/index.ts';
 import type { ArchiveWishes } from '../model/index.ts';
 import type { Header, Operation, InputPart, Reply } from './inference.ts';
 
@@ -36,12 +36,39 @@ export interface AdmittedModel {
   readonly fallbackName: string;
   /** Findings worth showing the operator. */
   readonly warnings: readonly string[];
+  /** All that the inspection and the scanners found. */
+  readonly findings?: readonly Finding[];
+}
+
+/** What was decided about a model under the name that it is served by. Kept with it, and shown by describe. */
+export interface AdmissionRecord {
+  readonly verdict: 'allow' | 'deny';
+  /** `sha256:` and lower-case hex. */
+  readonly digest: string;
+  /** The rule of the trust policy that decided. */
+  readonly rule: string;
+  /** Who signed it, where the rule asked for a signature. */
+  readonly signer?: { readonly name: string; readonly method: string; readonly identity: string };
+  readonly findings: readonly Finding[];
+}
+
+/** The operator's trust policy, asked for every registration. */
+export interface AdmissionJudge {
+  /** Throws `archive_refused`, or `version_conflict` for a version whose content may not change. */
+  judge(model: AdmittedModel, name: string, version: string, signal: AbortSignal): Promise<AdmissionRecord>;
+  /** The model is registered: its version keeps this content where the policy says so. Throws `version_conflict`. */
+  remember(model: AdmittedModel, name: string, version: string): Promise<void>;
+}
+
+export interface AdmitOptions {
+  /** `s3_sse_kms`: the caller wants the download signed. It is, where the host is one of S3's. */
+  readonly asksForSigning?: boolean;
 }
 
 /** Resolves, fetches, vets and unpacks. Everything it gives out stays on disk until released. */
 export interface ModelStore {
   /** Throws Faults: `bad_request`, `model_not_found`, `source_not_allowed`, `download_failed`, `archive_refused`, `invalid_model`, … */
-  admit(url: string, signal: AbortSignal): Promise<AdmittedModel>;
+  admit(url: string, signal: AbortSignal, options?: AdmitOptions): Promise<AdmittedModel>;
   /** Gives the unpacked files back; the last release removes them. */
   release(model: AdmittedModel): Promise<void>;
   /** File and directory names that `load_models=all` means (surface spec 7.5). */

@@ -1,6 +1,18 @@
 // Keys of models: where they come from, what is loaded, how requests queue for them.
 import { davyKey, torchserveKey } from '../key.ts';
-import { byteCount, integer, javaBoolean, path, pathList, plainText, strictBoolean, urlPatterns } from '../value.ts';
+import { scannerList } from '../scanners.ts';
+import {
+  byteCount,
+  integer,
+  javaBoolean,
+  origin,
+  path,
+  pathList,
+  plainText,
+  secretText,
+  strictBoolean,
+  urlPatterns,
+} from '../value.ts';
 
 export const MODEL_KEYS = {
   model_store: torchserveKey(pathList, {
@@ -35,6 +47,54 @@ export const MODEL_KEYS = {
       'Regular expressions, with commas between them, that a model’s URL must match as a whole. ' +
       'Empty: no URL at all (TorchServe allowed every one).',
     isSecurity: true,
+  }),
+  s3_access_key_id: davyKey(plainText, {
+    env: 'AWS_ACCESS_KEY_ID',
+    isEnvAlwaysRead: true,
+    doc: 'Access key for model URLs on S3. With `s3_secret_access_key`, requests to S3 hosts are signed.',
+    isSecurity: true,
+  }),
+  s3_secret_access_key: davyKey(secretText, {
+    env: 'AWS_SECRET_ACCESS_KEY',
+    isEnvAlwaysRead: true,
+    doc: 'Secret of that access key. Signs; is never sent.',
+    isSecurity: true,
+    isSecret: true,
+  }),
+  s3_session_token: davyKey(secretText, {
+    env: 'AWS_SESSION_TOKEN',
+    isEnvAlwaysRead: true,
+    doc: 'Token of temporary credentials.',
+    isSecurity: true,
+    isSecret: true,
+  }),
+  s3_region: davyKey(plainText, {
+    default: 'us-east-1',
+    env: 'AWS_DEFAULT_REGION',
+    isEnvAlwaysRead: true,
+    doc: 'Region of the buckets.',
+    isSecurity: true,
+  }),
+  s3_endpoint: davyKey(origin, {
+    doc: 'Where `s3://` URLs go instead of Amazon’s own hosts: a store that speaks its protocol, such as MinIO or Ceph.',
+    isSecurity: true,
+  }),
+  scanners: davyKey(scannerList, {
+    default: '[]',
+    doc:
+      'JSON list of scanners that look at every model before it is loadable: `clamd`, `virustotal`, `executable`, `http`. ' +
+      'docs/admission.md has recipes.',
+    isSecurity: true,
+  }),
+  virustotal_api_key: davyKey(secretText, {
+    doc: 'API key for the `virustotal` scanner.',
+    isSecurity: true,
+    isSecret: true,
+  }),
+  scanner_http_token: davyKey(secretText, {
+    doc: 'Bearer token for `http` scanners.',
+    isSecurity: true,
+    isSecret: true,
   }),
   install_py_dep_per_model: torchserveKey(javaBoolean, {
     default: 'false',

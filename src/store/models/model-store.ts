@@ -9,11 +9,13 @@ import {
   refuse,
   type ContainerLimits,
 } from '../../archive/index.ts';
+import type { S3Settings } from '../../config/index.ts';
 import { Fault } from '../../kernel/index.ts';
-import type { AdmittedModel, ModelStore } from '../../serving/index.ts';
+import type { AdmitOptions, AdmittedModel, ModelStore } from '../../serving/index.ts';
 import { AdmissionThreads } from '../admission-thread/admission-threads.ts';
-import { parseAllowedUrls, type AllowedUrl, type AllowedUrls } from '../sources/allowed-urls.ts';
+import { parseAllowedUrls, type AllowedUrls } from '../sources/allowed-urls.ts';
 import { DEFAULT_DOWNLOAD_OPTIONS, displayUrl, download, type DownloadOptions } from '../sources/download.ts';
+import { remoteFile, type RemoteFile } from '../sources/s3.ts';
 import { fingerprint } from './open-file.ts';
 import { privateDirectory, removeTree } from './private-directory.ts';
 import { errorCode, publishDownload } from './published-download.ts';
@@ -33,6 +35,8 @@ export interface ModelStoreOptions {
   readonly inspect: ModelInspector;
   /** Shared with the inspector; by default the store has its own. */
   readonly threads?: AdmissionThreads;
+  /** Default: Amazon’s hosts, without credentials. */
+  readonly s3?: S3Settings;
   readonly limits?: Partial<ContainerLimits>;
   readonly downloads?: Partial<DownloadOptions>;
 }
@@ -41,6 +45,14 @@ export interface LocalModelStore extends ModelStore {
   /** From now on released models leave their downloaded archives in the store: the server stops, the models stay. */
   beginShutdown(): void;
 }
+
+const ANONYMOUS_S3: S3Settings = {
+  accessKeyId: undefined,
+  secretAccessKey: undefined,
+  sessionToken: undefined,
+  region: 'us-east-1',
+  endpoint: undefined,
+};
 
 /** Models unpacked at the same time: enough to use a disk, few enough to leave the processors to predictions. */
 const CONCURRENT_ADMISSIONS = 2;
@@ -71,6 +83,7 @@ class AdmittingStore implements LocalModelStore {
   readonly #roots: readonly string[];
   readonly #limits: ContainerLimits;
   readonly #downloads: DownloadOptions;
+  readonly #s3: S3Settings;
   readonly #threads: AdmissionThreads;
   readonly #taking = new Turns<symbol>(CONCURRENT_ADMISSIONS);
   /** By digest: a model is published and removed by one at a time, without waiting for other models. */
@@ -93,12 +106,13 @@ class AdmittingStore implements LocalModelStore {
     this.#incoming = incoming;
     this.#roots = roots;
     this.#limits = { ...DEFAULT_CONTAINER_LIMITS, ...options.limits };
+    this.#s3 = options.s3 ?? ANONYMOUS_S3;
     this.#downloads = { ...DEFAULT_DOWNLOAD_OPTIONS, ...options.downloads };
   }
 
-  async admit(url: string, signal: AbortSignal): Promise<AdmittedModel> {
+  async admit(url: string, signal: AbortSignal, options: AdmitOptions = {}): Promise<AdmittedModel> {
     try {
-      return await this.#admit(url, signal);
+      return await this.#admit(url, signal, options);
     } catch (thrown) {
       throw asFault(thrown, displayUrl(url), signal);
     }
@@ -129,7 +143,7 @@ class AdmittingStore implements LocalModelStore {
     this.#isStopping = true;
   }
 
-  async #admit(url: string, signal: AbortSignal): Promise<AdmittedModel> {
+  async #admit(url: string, signal: AbortSignal, options: AdmitOptions): Promise<AdmittedModel> {
     if (url === '') throw new Fault('model_not_found', 'empty url');
     const shown = displayUrl(url);
     if (url.includes('..')) throw new Fault('source_not_allowed', `Relative path is not allowed in url: ${shown}`);
@@ -141,7 +155,8 @@ class AdmittingStore implements LocalModelStore {
     }
     if (allowed.url.protocol === 'file:')
       return await this.#admitLocal(this.#pathOf(allowed.url, shown), shown, signal);
-    return await this.#admitRemote(allowed, shown, signal);
+    const remote = await remoteFile(allowed, this.#s3, options.asksForSigning === true);
+    return await this.#admitRemote(remote, shown, signal);
   }
 
   /** A `file:` URL names a file of a model store, and is served from there without a copy. */
@@ -160,17 +175,17 @@ class AdmittingStore implements LocalModelStore {
     return this.#lease(await this.#takeDirectory(source.path, signal), url, null);
   }
 
-  async #admitRemote(allowed: AllowedUrl, shown: string, signal: AbortSignal): Promise<AdmittedModel> {
+  async #admitRemote(remote: RemoteFile, shown: string, signal: AbortSignal): Promise<AdmittedModel> {
     const [store] = this.#roots;
     if (store === undefined) throw new Fault('model_not_found', 'Model store has not been configured.');
-    const name = downloadName(allowed.url, shown, this.#limits);
+    const name = downloadName(remote.url, shown, this.#limits);
     await this.#refuseExisting(name);
     this.#downloading.add(name);
     try {
       await using quarantine = await Quarantine.create(this.#incoming);
       const { handle, path } = await quarantine.scratch('download');
       await using file = handle;
-      await download(allowed, file, this.#downloads, signal);
+      await download(remote, shown, file, this.#downloads, signal);
       const published = await this.#takeFile(file, name, signal);
       return await this.#keep(published, path, join(store, name), shown);
     } finally {

@@ -102,7 +102,7 @@ test('an entry tells whether it names the host literally', () => {
 });
 
 test('an entry that cannot be taken apart stops the start', () => {
-  for (const entry of ['.*', 's3://.*', 'models.corp', 'https://[/.*', 'ftp://x/.*', '.*://x/.*|(']) {
+  for (const entry of ['.*', 'gs://.*', 'models.corp', 'https://[/.*', 'ftp://x/.*', '.*://x/.*|(']) {
     const isConfiguration = (thrown: unknown) => thrown instanceof Fault && thrown.code === 'invalid_configuration';
     assert.throws(() => parseAllowedUrls([entry]), isConfiguration, entry);
   }

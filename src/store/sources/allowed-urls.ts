@@ -5,7 +5,7 @@
 // An authority without a path, and a path that ends in `/`, allow everything below. docs/model-sources.md tells operators.
 import { Fault } from '../../kernel/index.ts';
 
-const SCHEMES = ['http', 'https', 'file'] as const;
+const SCHEMES = ['http', 'https', 'file', 's3'] as const;
 type Scheme = (typeof SCHEMES)[number];
 
 export interface AllowedUrl {
@@ -53,14 +53,20 @@ const ENCODED_TRICKS = /%(2e|2f|5c|00)/i;
 function parseUrl(text: string): URL | null {
   // The URL parser would repair blanks, controls and backslashes; what it repairs, a person reads differently.
   if (text.length > MAX_URL_CHARS || /[\s\\\p{Cc}\p{Cf}]/u.test(text)) return null;
-  if (!/^(https?:\/\/[^/]|file:\/\/)/i.test(text)) return null;
+  if (!/^((https?|s3):\/\/[^/]|file:\/\/)/i.test(text)) return null;
   const url = URL.parse(text);
   if (url === null || url.username !== '' || url.password !== '' || ENCODED_TRICKS.test(url.pathname)) return null;
   // Decides `https://host:@x` and `https://@host`, whose empty userinfo the parser drops.
   if (/^[a-z]+:\/\/[^/?#]*@/i.test(text)) return null;
   if (url.protocol === 'file:' && url.host !== '') return null;
+  if (url.protocol === 's3:' && !isBucketUrl(url)) return null;
   url.hash = '';
   return url;
+}
+
+/** A bucket and a key: no port, no query, and a name that is a host label of S3. */
+function isBucketUrl({ hostname, port, search, pathname }: URL): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(hostname) && port === '' && search === '' && pathname.length > 1;
 }
 
 type HostRule =
@@ -98,7 +104,7 @@ function parseRule(rule: string, entry: string): Rule {
   if (schemes.size === 0) {
     throw wrong(
       entry,
-      'write scheme://host/path with scheme http, https or file, for example https://models.example.com/.*',
+      'write scheme://host/path with scheme http, https, s3 or file, for example https://models.example.com/.*',
     );
   }
   const rest = rule.slice(separator + 3);

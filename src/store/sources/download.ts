@@ -6,7 +6,7 @@ import { request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
 import { Fault } from '../../kernel/index.ts';
 import { classifyAddress } from './address-policy.ts';
-import type { AllowedUrl } from './allowed-urls.ts';
+import type { RemoteFile } from './s3.ts';
 
 export interface DownloadOptions {
   /** Bytes of the archive. */
@@ -37,9 +37,10 @@ export function displayUrl(text: string): string {
   return text.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
 }
 
-/** Writes the body to `target` from its start. Throws `download_failed`, or `cancelled` when `signal` fires. */
+/** Writes the body to `target` from its start; `shown` is the URL for messages. Throws `download_failed`, or `cancelled` when `signal` fires. */
 export async function download(
-  { url, isLiteralHost }: AllowedUrl,
+  { url, isLiteralHost, headers }: RemoteFile,
+  shown: string,
   target: FileHandle,
   options: DownloadOptions,
   signal: AbortSignal,
@@ -47,11 +48,11 @@ export async function download(
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(options.totalTimeoutMs)]);
   try {
     const address = await withAbort(checkedAddress(url, isLiteralHost, options), deadline);
-    const response = await open(url, address, options, deadline);
+    const response = await open(url, address, headers, options, deadline);
     await save(response, target, options.maxBytes);
   } catch (cause) {
     if (signal.aborted) throw new Fault('cancelled', 'The request was cancelled.', { cause });
-    throw new Fault('download_failed', `Failed to download archive from: ${displayUrl(url.href)}`, { cause });
+    throw new Fault('download_failed', `Failed to download archive from: ${shown}`, { cause });
   }
 }
 
@@ -71,7 +72,13 @@ async function checkedAddress(url: URL, isLiteralHost: boolean, options: Downloa
   return addresses[0]!;
 }
 
-function open(url: URL, address: string, options: DownloadOptions, signal: AbortSignal): Promise<IncomingMessage> {
+function open(
+  url: URL,
+  address: string,
+  headers: Readonly<Record<string, string>>,
+  options: DownloadOptions,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
   const isTls = url.protocol === 'https:';
   const hostname = url.hostname.replace(/^\[|\]$/g, '');
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -80,8 +87,9 @@ function open(url: URL, address: string, options: DownloadOptions, signal: Abort
     port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
     path: url.pathname + url.search,
     setHost: false,
-    // Nothing of ours goes along: no cookies, no credentials, no reused connection.
+    // Nothing of ours goes along but a signature for object storage: no cookies, no reused connection.
     headers: {
+      ...headers,
       host: url.host,
       accept: '*/*',
       'accept-encoding': 'identity',
