@@ -1,7 +1,7 @@
 // The Open Inference Protocol's GRPCInferenceService (surface spec 5.6), under TorchServe's package name and under its own.
 import { create } from '@bufbuild/protobuf';
 import { Fault } from '../kernel/index.ts';
-import { scoped } from '../policy/index.ts';
+import { OPEN, scoped } from '../policy/index.ts';
 import type { InputPart, ManagementPlane, ModelDescription, Reply } from '../serving/index.ts';
 import {
   GRPCInferenceService,
@@ -19,7 +19,10 @@ import { inferenceRequest, type PredictionPorts } from './prediction-call.ts';
 import { inferenceStatus, managementStatus } from './status-of-fault.ts';
 import { outputTensor, requestJson } from './tensor-json.ts';
 
-export type OpenInferencePorts = PredictionPorts & { readonly management: Pick<ManagementPlane, 'describe'> };
+export type OpenInferencePorts = PredictionPorts & {
+  readonly management: Pick<ManagementPlane, 'describe'>;
+  readonly doesPingRequireToken: boolean;
+};
 
 /** What stock KServe and Triton clients call the same service. */
 const STANDARD_NAME = 'inference.GRPCInferenceService';
@@ -32,9 +35,11 @@ function methodsOf(service: string, ports: OpenInferencePorts): readonly Method[
   const { serverLive, serverReady, serverMetadata, modelReady, modelMetadata, modelInfer } =
     GRPCInferenceService.method;
   const rest = { service, operation: 'open_inference', permission: scoped('infer'), statusOf: openInferenceStatus };
+  // Liveness and readiness are probes, like Ping: they answer without a key unless told otherwise (design 3).
+  const probe = { ...rest, permission: ports.doesPingRequireToken ? scoped('infer') : OPEN };
   return [
-    unary(serverLive, rest, () => create(ServerLiveResponseSchema, { live: true })),
-    unary(serverReady, rest, () => create(ServerReadyResponseSchema, { ready: true })),
+    unary(serverLive, probe, () => create(ServerLiveResponseSchema, { live: true })),
+    unary(serverReady, probe, () => create(ServerReadyResponseSchema, { ready: true })),
     unary(serverMetadata, rest, () => {
       throw new Fault('not_implemented', 'ServerMetadata is not implemented.');
     }),

@@ -98,7 +98,7 @@ export function inferenceRoutes(ports: InferencePorts, gate: Gate, options: Http
     ...runs('/v1/models/{model}:explain', run(KSERVE_EXPLAIN), 'explain'),
     ...runs('/v2/models/{model}/infer', run(KSERVE_PREDICT), 'predict'),
     ...runs('/v2/models/{model}/explain', run(KSERVE_EXPLAIN), 'explain'),
-    ...(options.isOpenInferenceProtocolEnabled ? openInferenceRoutes(options.serverVersion) : []),
+    ...(options.isOpenInferenceProtocolEnabled ? openInferenceRoutes(options.serverVersion, pingPermission) : []),
     {
       methods: 'any',
       pattern: '/wfpredict/{model}',
@@ -126,9 +126,14 @@ function runs(pattern: string, answer: Answer, operation: string): Route<Answer>
   ];
 }
 
-function openInferenceRoutes(serverVersion: string): Route<Answer>[] {
-  const permission = needs('infer');
-  const says = (pattern: string, status: number, value: unknown): Route<Answer> => ({
+/** Liveness and readiness are probes, like `/ping`: they answer without a key unless told otherwise (design 3). */
+function openInferenceRoutes(serverVersion: string, probePermission: Route<Answer>['permission']): Route<Answer>[] {
+  const says = (
+    pattern: string,
+    status: number,
+    value: unknown,
+    permission: Route<Answer>['permission'] = needs('infer'),
+  ): Route<Answer> => ({
     methods: 'any',
     pattern,
     operation: 'open_inference',
@@ -136,8 +141,8 @@ function openInferenceRoutes(serverVersion: string): Route<Answer>[] {
     answer: (exchange) => exchange.json(status, value),
   });
   return [
-    says('/v2/health/ready', 200, { ready: true }),
-    says('/v2/health/live', 200, { live: true }),
+    says('/v2/health/ready', 200, { ready: true }, probePermission),
+    says('/v2/health/live', 200, { live: true }, probePermission),
     // `extenstion` is how the reference spells it.
     says('/v2', 200, { name: 'Torchserve', version: serverVersion, extenstion: ['kserve', 'kubeflow'] }),
     says('/v2/models/{model}/versions/{rest...}', 501, { error: 'Model versioning is not yet supported.' }),

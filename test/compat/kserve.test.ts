@@ -73,6 +73,13 @@ describeWithServer(
       assert.equal((await suite.server.infer('/v2/health/live')).text, '{\n  "live": true\n}\n');
     });
 
+    behaviour('2.9', 'stricter', 'live and ready answer without a key, as every probe does', async () => {
+      for (const path of ['/v2/health/live', '/v2/health/ready']) {
+        assert.equal((await fetch(`${suite.server.inference}${path}`)).status, 200, path);
+      }
+      assert.equal((await fetch(`${suite.server.inference}/v2`)).status, 400);
+    });
+
     behaviour('2.9', 'same', '/v2 names the server and its extensions, misspelt key included', async () => {
       const { name, version, ...rest } = (await suite.server.infer('/v2')).json<Record<string, unknown>>();
       assert.deepEqual([name, rest], ['Torchserve', { extenstion: ['kserve', 'kubeflow'] }]);
