@@ -63,15 +63,35 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
+/** The strongest cage that can be had. The server itself never settles for less than was asked; this model is our own. */
 async function startServer(): Promise<DemoServer> {
   await buildDigitsArchive('digits-onnx', folder);
+  for (const level of ['strict', 'process'] as const) {
+    try {
+      return await startServerAt(level);
+    } catch (error) {
+      const reason = /Isolation level .* cannot be had: .*/.exec((error as Error).message)?.[0];
+      if (reason === undefined) throw error;
+      say(dim(`  ${reason}`));
+    }
+  }
+  return startServerAt('none');
+}
+
+async function startServerAt(level: string): Promise<DemoServer> {
   const ports = await freePorts(5);
   const [inference, management, metrics] = ports.map((port) => `http://127.0.0.1:${port}`) as [string, string, string];
   const args = [
     'serve',
     ...['--model-store', folder, '--models', 'digits=digits-onnx.mar', '--pid-file', join(folder, 'davy.pid')],
     ...['--inference-address', inference, '--management-address', management, '--metrics-address', metrics],
-    ...['--set', `grpc_inference_port=${ports[3]}`, `grpc_management_port=${ports[4]}`, 'default_workers_per_model=1'],
+    ...[
+      '--set',
+      `grpc_inference_port=${ports[3]}`,
+      `grpc_management_port=${ports[4]}`,
+      'default_workers_per_model=1',
+      `isolation=${level}`,
+    ],
   ];
   const startedAt = performance.now();
   child = spawn(process.execPath, [join(ROOT, 'bin', 'davy'), ...args], {
@@ -102,7 +122,7 @@ async function waitForReady(server: ChildProcess, output: () => string): Promise
   };
   server.stdout!.on('data', look);
   server.on('error', reject);
-  server.on('exit', () => reject(new Error(`the server ended before it was ready. It said:\n${output()}`)));
+  server.on('close', () => reject(new Error(`the server ended before it was ready. It said:\n${output()}`)));
   const timer = setTimeout(() => {
     reject(new Error(`the server was not ready after ${READY_TIMEOUT_MS / 1000} s. It said:\n${output()}`));
   }, READY_TIMEOUT_MS);

@@ -1,5 +1,6 @@
 // `npm test`: the checks, the Python suite, then every Node test in one process. The last line is the sum of all three.
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CheckSummary, runChecks } from './check.ts';
 import { ensurePythonEnv } from './python-env.ts';
@@ -8,10 +9,16 @@ import { ROOT, runCommand } from './run-command.ts';
 /** One test may start a server and workers on a loaded two-core machine. */
 const TEST_TIMEOUT_MS = 120_000;
 
+/** What the libraries under test leave in the temporary directory by themselves. */
+const FOREIGN = ['torchinductor_'];
+
 const selection = process.argv.slice(2);
 const checks = await runChecks({ withArchitecture: false });
 const python = await preparePython();
+const temporary = mkdtempSync(join(tmpdir(), 'davy-test-'));
+const surroundings = { ...process.env, TMPDIR: temporary, ORT_DISABLE_TELEMETRY: '1' };
 const suites = [checks, await runPythonTests(python), await runNodeTests(python)];
+sweep();
 const passed = suites.reduce((sum, suite) => sum + suite.passed, 0);
 const failed = suites.reduce((sum, suite) => sum + suite.failed, 0);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
@@ -30,7 +37,7 @@ async function runPythonTests(interpreter: string): Promise<CheckSummary> {
   if (!existsSync(join(ROOT, 'python', 'tests'))) return { passed: 0, failed: 0 };
   heading('Python tests');
   const args = ['-m', 'unittest', 'discover', '-s', 'python/tests'];
-  const env = { ...process.env, PYTHONPATH: join(ROOT, 'python'), PYTHONDONTWRITEBYTECODE: '1' };
+  const env = { ...surroundings, PYTHONPATH: join(ROOT, 'python'), PYTHONDONTWRITEBYTECODE: '1' };
   const { exitCode, output } = await runCommand(interpreter, args, { env, isLive: true });
   const count = Number(/^Ran (\d+) tests?/m.exec(output)?.[1] ?? 0);
   const summary = /^FAILED \((.*)\)$/m.exec(output)?.[1] ?? '';
@@ -52,11 +59,18 @@ async function runNodeTests(interpreter: string): Promise<CheckSummary> {
     '--test-reporter=spec',
     ...files,
   ];
-  const env = { ...process.env, DAVY_PYTHON: interpreter };
+  const env = { ...surroundings, DAVY_PYTHON: interpreter };
   const { exitCode, output } = await runCommand(process.execPath, args, { env, isLive: true });
   const counted = (word: string): number => Number(new RegExp(`^\\S*ℹ ${word} (\\d+)`, 'm').exec(output)?.[1] ?? 0);
   const failed = counted('fail') + counted('cancelled');
   return { passed: counted('pass'), failed: exitCode !== 0 && failed === 0 ? 1 : failed };
+}
+
+/** Tests tidy up after themselves; those that do not are named, and their files go. */
+function sweep(): void {
+  const left = readdirSync(temporary).filter((name) => !FOREIGN.some((prefix) => name.startsWith(prefix)));
+  if (left.length > 0) process.stdout.write(`\nLeft behind in the temporary directory: ${left.join(', ')}\n`);
+  rmSync(temporary, { recursive: true, force: true });
 }
 
 function heading(text: string): void {

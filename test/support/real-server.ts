@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TEST_ISOLATION } from './test-isolation.ts';
 
 export interface RealServerOptions {
   readonly modelStore: string;
@@ -44,8 +45,6 @@ const BIN = join(import.meta.dirname, '..', '..', 'bin', 'davy');
 const START_LIMIT_MS = 60_000;
 /** Set by `npm test`; worker tests need an interpreter that can import torch. */
 const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
-/** The server's default is `strict`; where bubblewrap is missing the suite still runs, one level down. */
-export const TEST_ISOLATION = existsSync('/usr/bin/bwrap') ? 'strict' : 'process';
 
 /** Rejects with the server's output when it does not start. */
 export async function startRealServer(options: RealServerOptions): Promise<RealServer> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -29,7 +30,7 @@ async function startHandler(code: string, handler = 'handler.ts'): Promise<Worke
   const dir = await mkdtemp(join(tmpdir(), 'davy-node-worker-'));
   await writeFile(join(dir, 'handler.ts'), code);
   const worker = new WorkerProcess('node');
-  worker.child.once('exit', () => void rm(dir, { recursive: true, force: true }));
+  worker.child.once('exit', () => rmSync(dir, { recursive: true, force: true }));
   assert.equal((await worker.read()).header['runtime'], 'node');
   worker.load({ dir, handler, config: { prefix: '> ' } });
   return worker;
