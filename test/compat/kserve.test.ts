@@ -64,6 +64,20 @@ describeWithServer('the routes of KServe', probeOnly, { models: ['probe'] }, (su
 });
 
 describeWithServer(
+  'the Open Inference Protocol with keys',
+  () => {},
+  { env: { TS_OPEN_INFERENCE_PROTOCOL: 'oip' }, config: ['disable_token_authorization=false'] },
+  (suite) => {
+    behaviour('2.9', 'stricter', 'live and ready answer without a key, as every probe does', async () => {
+      for (const path of ['/v2/health/live', '/v2/health/ready']) {
+        assert.equal((await suite.server.infer(path)).status, 200, path);
+      }
+      assert.equal((await suite.server.infer('/v2')).status, 400);
+    });
+  },
+);
+
+describeWithServer(
   'the Open Inference Protocol',
   (store) => store.add('noop', NOOP),
   { env: { TS_OPEN_INFERENCE_PROTOCOL: 'oip' } },
@@ -71,13 +85,6 @@ describeWithServer(
     behaviour('2.9', 'same', 'with TS_OPEN_INFERENCE_PROTOCOL=oip the server is always live and ready', async () => {
       assert.equal((await suite.server.infer('/v2/health/ready')).text, '{\n  "ready": true\n}\n');
       assert.equal((await suite.server.infer('/v2/health/live')).text, '{\n  "live": true\n}\n');
-    });
-
-    behaviour('2.9', 'stricter', 'live and ready answer without a key, as every probe does', async () => {
-      for (const path of ['/v2/health/live', '/v2/health/ready']) {
-        assert.equal((await fetch(`${suite.server.inference}${path}`)).status, 200, path);
-      }
-      assert.equal((await fetch(`${suite.server.inference}/v2`)).status, 400);
     });
 
     behaviour('2.9', 'same', '/v2 names the server and its extensions, misspelt key included', async () => {
