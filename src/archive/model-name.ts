@@ -10,6 +10,9 @@ export function fallbackModelName(url: string): string {
 /** Last path component of a reference, without query or fragment where it is a URL (surface spec 8.6). */
 export function fileNameOf(url: string): string {
   const isUrl = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(url);
-  const path = (isUrl ? url.replace(/[?#].*$/s, '') : url).replace(/\/+$/, '');
-  return path.slice(path.lastIndexOf('/') + 1);
+  const path = isUrl ? url.replace(/[?#].*$/s, '') : url;
+  // By hand: the expression /\/+$/ takes quadratic time on slashes that are not at the end.
+  let end = path.length;
+  while (path[end - 1] === '/') end--;
+  return path.slice(path.lastIndexOf('/', end - 1) + 1, end);
 }
