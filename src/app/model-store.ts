@@ -1,12 +1,25 @@
-// The model store as configured, with the inspection that every model passes before a byte of it is loadable.
+// The model store as configured, with the inspection that every model passes before a byte of it is loadable, and the
+// trust policy that every registration is asked about.
 import type { Settings } from '../config/index.ts';
-import { admissionVerdict } from '../policy/index.ts';
+import { admissionVerdict, tolerated } from '../policy/index.ts';
+import type { AdmissionJudge, Announcements } from '../serving/index.ts';
 import { AdmissionThreads, createModelStore, createScanners, type LocalModelStore } from '../store/index.ts';
+import { openTrustJudge, readTrustPolicy } from './trust.ts';
 
-export function openModelStore({ models, server }: Settings): Promise<LocalModelStore> {
+export interface Admission {
+  readonly store: LocalModelStore;
+  readonly judge: AdmissionJudge;
+}
+
+export async function openModelStore(settings: Settings, announcements: Announcements): Promise<Admission> {
+  const { models, server } = settings;
+  const policy = readTrustPolicy(settings);
   const threads = new AdmissionThreads();
+  const judge = await openTrustJudge(settings, policy, threads, announcements);
+  // Findings that some rule accepts pass here; the rule of the model decides when its name is known.
+  const accepted = tolerated(policy);
   const scan = createScanners(models.scanners);
-  return createModelStore({
+  const store = await createModelStore({
     modelStores: models.stores,
     stateDir: server.stateDir,
     allowedUrls: models.allowedUrls,
@@ -15,10 +28,11 @@ export function openModelStore({ models, server }: Settings): Promise<LocalModel
     async inspect(files, signal) {
       const findings = await threads.inspect(files, signal);
       // What is refused already is shown to nobody else: parsers of others are attacked, too.
-      if (admissionVerdict(findings) === 'deny') return { isAllowed: false, findings };
+      if (admissionVerdict(findings, accepted) === 'deny') return { isAllowed: false, findings };
       const scanned = await scan(files, signal);
       const all = [...scanned.findings, ...findings];
-      return { isAllowed: admissionVerdict(all) === 'allow', findings: all };
+      return { isAllowed: admissionVerdict(all, accepted) === 'allow', findings: all };
     },
   });
+  return { store, judge };
 }

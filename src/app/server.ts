@@ -73,7 +73,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     limitsFor: isolation.limitsFor,
     operatorEnv: workerEnv(settings, process.env),
   });
-  const store = await openModelStore(settings);
+  const { store, judge } = await openModelStore(settings, announcements);
 
   const shard = new Shard({
     clock: systemClock,
@@ -84,6 +84,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const control = new ControlPlane({
     settings: servingSettings(settings, machine, metricsConfig.modelMetrics),
     store,
+    judge,
     shard,
     clock: systemClock,
     announce: announcements,

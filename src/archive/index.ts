@@ -28,7 +28,14 @@ export { describeArchive, type ArchiveDescription } from './description.ts';
 export { fallbackModelName, fileNameOf } from './model-name.ts';
 export { quote, refuse } from './refusal.ts';
 export type { ContentInspector, Inspection, QuarantinedFile } from './inspection.ts';
-export { inspectContent, inspectFile, planConversion, type Conversion } from './content/index.ts';
+export {
+  inspectContent,
+  inspectFile,
+  modelFormats,
+  planConversion,
+  type Conversion,
+  type ModelFormat,
+} from './content/index.ts';
 export {
   checkArchiveName,
   isLitter,

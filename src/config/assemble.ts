@@ -95,6 +95,8 @@ export function assemble(v: Values, resolved: Resolved, sources: Sources, facts:
         virusTotalKey: v.virustotal_api_key,
         httpToken: v.scanner_http_token,
       }),
+      trustPolicyFile: v.trust_policy,
+      keepsVersions: v.immutable_versions,
       installsPythonDependencies: v.install_py_dep_per_model,
       writesSnapshots: v.config_snapshots,
       defaultHandler: v.default_service_handler,

@@ -168,6 +168,10 @@ export interface Settings {
     readonly s3: S3Settings;
     /** All look at every model before it is loadable. */
     readonly scanners: readonly ScannerSettings[];
+    /** Absolute path of the trust policy; undefined: none. */
+    readonly trustPolicyFile: string | undefined;
+    /** Every name and version keeps its content, whatever the trust policy says. */
+    readonly keepsVersions: boolean;
     readonly installsPythonDependencies: boolean;
     readonly writesSnapshots: boolean;
     /** Handler for archives that name none. */

@@ -58,6 +58,7 @@ export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelD
     ...(plan.reductions.length + admitted.warnings.length === 0
       ? {}
       : { warnings: [...admitted.warnings, ...plan.reductions] }),
+    ...(record.admission === undefined ? {} : { admission: record.admission }),
   };
 }
 

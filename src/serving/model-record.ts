@@ -1,12 +1,14 @@
 // Everything the control plane knows of one registered model version.
 import type { ServingPlan } from '../model/index.ts';
 import type { Fleet } from './fleet.ts';
-import type { AdmittedModel } from './ports.ts';
+import type { AdmissionRecord, AdmittedModel } from './ports.ts';
 
 export interface ModelRecord {
   readonly name: string;
   readonly version: string;
   readonly admitted: AdmittedModel;
+  /** Absent where nobody was asked. */
+  readonly admission?: AdmissionRecord;
   /** From the request, else the manifest, else the configured default. */
   readonly handler: string | undefined;
   readonly runtimeLabel: string;

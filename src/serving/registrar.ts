@@ -9,7 +9,7 @@ import { identify } from './identify.ts';
 import { laneSpec } from './lane-spec.ts';
 import type { RegisterRequest } from './management.ts';
 import type { ModelRecord } from './model-record.ts';
-import type { AdmittedModel, ModelStore } from './ports.ts';
+import type { AdmissionJudge, ModelStore } from './ports.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import type { ShardControl } from './shard-protocol.ts';
 import { threadsPerWorker, workerSpec } from './worker-spec.ts';
@@ -17,6 +17,8 @@ import { threadsPerWorker, workerSpec } from './worker-spec.ts';
 export interface RegistrarOptions {
   readonly settings: ServingSettings;
   readonly store: ModelStore;
+  /** Undefined: whatever the store admits may be registered. */
+  readonly judge?: AdmissionJudge;
   readonly shard: ShardControl;
   readonly clock: Clock;
   readonly announce: Announcements;
@@ -35,6 +37,9 @@ export interface RestoredState {
 const GRACE_SHARE = 0.9;
 /** Downloads and scans of very large models included. */
 const ADMISSION_LIMIT_MS = 30 * 60_000;
+
+/** A model under its name, after all checks and before it is planned. */
+type Vetted = Pick<ModelRecord, 'name' | 'version' | 'handler' | 'runtimeLabel' | 'admitted' | 'admission'>;
 
 export class Registrar {
   readonly catalog = new Catalog();
@@ -55,25 +60,37 @@ export class Registrar {
     startupWishes: CallerWishes,
     isLoadedAtStartup: boolean,
   ): Promise<ModelRecord> {
-    const admitted = await this.#options.store.admit(url, AbortSignal.timeout(ADMISSION_LIMIT_MS));
+    const { store, judge, settings } = this.#options;
+    const signal = AbortSignal.timeout(ADMISSION_LIMIT_MS);
+    const admitted = await store.admit(url, signal, { asksForSigning: request.s3SseKms === true });
+    let record: ModelRecord;
     try {
-      return this.#enrol(admitted, request, startupWishes, isLoadedAtStartup);
+      const identity = identify(admitted, request, settings.defaultHandler);
+      const admission = await judge?.judge(admitted, identity.name, identity.version, signal);
+      const vetted = { ...identity, admitted, ...(admission === undefined ? {} : { admission }) };
+      record = this.#enrol(vetted, request, startupWishes, isLoadedAtStartup);
     } catch (error) {
-      await this.#options.store.release(admitted);
+      await store.release(admitted);
       throw error;
     }
+    try {
+      await judge?.remember(admitted, record.name, record.version);
+    } catch (error) {
+      await this.withdraw(record);
+      throw error;
+    }
+    return record;
   }
 
   /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
   #enrol(
-    admitted: AdmittedModel,
+    vetted: Vetted,
     request: RegisterRequest,
     startupWishes: CallerWishes,
     isLoadedAtStartup: boolean,
   ): ModelRecord {
     const { settings, shard, clock, announce } = this.#options;
-    const identity = identify(admitted, request, settings.defaultHandler);
-    const { name, version } = identity;
+    const { name, version, admitted } = vetted;
     const plan = planServing(
       admitted.wishes,
       { ...startupWishes, ...request },
@@ -90,10 +107,10 @@ export class Registrar {
       nextWorkerId: () => String(this.#nextWorkerId++),
       assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
       specFor: (workerId, gpuId) =>
-        workerSpec({ ...identity, admitted, plan, workerId, gpuId, threads: this.#threads() }, settings),
+        workerSpec({ ...vetted, plan, workerId, gpuId, threads: this.#threads() }, settings),
     });
     const { minWorkers, maxWorkers } = plan;
-    const record = { ...identity, admitted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
+    const record = { ...vetted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
     this.catalog.add(record);
     shard.openLane(laneSpec(record, settings), this.catalog.isDefault(record));
     this.announce(record, 'registered', { digest: admitted.digest, url: admitted.url });

@@ -10,10 +10,12 @@ export { writeSnapshot } from './snapshots.ts';
 export { claimLock } from './process-lock.ts';
 export { claimStateDirectory } from './state-directory.ts';
 export {
+  createTrustJudge,
   readCertificates,
   readPrivateKey,
   readPublicKey,
   readTrustedRoot,
+  RegisteredVersions,
   signModel,
   verifyModel,
   type CheckedModel,

@@ -2,4 +2,5 @@
 export { inspectContent, inspectFile } from './inspect.ts';
 export { sniff, type Format } from './sniff.ts';
 export { kindOfName, type NameKind } from './names.ts';
+export { modelFormats, type ModelFormat } from './model-format.ts';
 export { planConversion, type Conversion } from './convert.ts';

@@ -96,6 +96,19 @@ export const MODEL_KEYS = {
     isSecurity: true,
     isSecret: true,
   }),
+  trust_policy: davyKey(path, {
+    doc:
+      'YAML file that says who must have signed which models, and what they may be (docs/admission.md). ' +
+      'Without it, what the inspection lets through is served.',
+    isSecurity: true,
+  }),
+  immutable_versions: davyKey(strictBoolean, {
+    default: 'false',
+    doc:
+      'A name and version keeps its content for ever, until `davy models forget` releases it. ' +
+      'Always so for models that the trust policy wants signed or pinned.',
+    isSecurity: true,
+  }),
   install_py_dep_per_model: torchserveKey(javaBoolean, {
     default: 'false',
     doc: 'Installs the requirements of each archive for its workers.',

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { refuse } from '../../archive/index.ts';
 import type { Finding } from '../../kernel/index.ts';
-import { errorOf, type Answer, type Job, type Results, type StoredName } from './jobs.ts';
+import { errorOf, type Answer, type Job, type PublishedName, type Results, type StoredName } from './jobs.ts';
 
 /** Of JavaScript objects: the largest honest header (100 MB of safetensors) parses within it. */
 const MAX_HEAP_MB = 1024;
@@ -38,6 +38,16 @@ export class AdmissionThreads implements AsyncDisposable {
   inspect(files: readonly StoredName[], signal: AbortSignal): Promise<readonly Finding[]> {
     const stored = files.map(({ name, path, size }) => ({ name, path, size }));
     return this.run({ kind: 'inspect', files: stored }, signal);
+  }
+
+  /** sha256 of published files, in lower-case hex by name. */
+  digests(files: readonly PublishedName[], signal: AbortSignal): Promise<Results['digests']> {
+    return this.run({ kind: 'digests', files }, signal);
+  }
+
+  /** Formats of those published files that are models, by name. */
+  formats(files: readonly PublishedName[], signal: AbortSignal): Promise<Results['formats']> {
+    return this.run({ kind: 'formats', files }, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

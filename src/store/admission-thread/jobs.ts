@@ -1,5 +1,5 @@
 // What the admission threads are asked and what they answer: plain data, because it crosses a thread boundary.
-import type { ArchiveDescription, ContainerLimits } from '../../archive/index.ts';
+import type { ArchiveDescription, ContainerLimits, ModelFormat } from '../../archive/index.ts';
 import { Fault, type FaultCode, type Finding } from '../../kernel/index.ts';
 
 /** A file that lies in quarantine. */
@@ -39,7 +39,23 @@ export interface InspectJob {
   readonly files: readonly StoredName[];
 }
 
-export type Job = UnpackJob | CopyJob | DescribeJob | InspectJob;
+/** A file of a published model. */
+export interface PublishedName {
+  readonly name: string;
+  readonly path: string;
+}
+
+export interface DigestsJob {
+  readonly kind: 'digests';
+  readonly files: readonly PublishedName[];
+}
+
+export interface FormatsJob {
+  readonly kind: 'formats';
+  readonly files: readonly PublishedName[];
+}
+
+export type Job = UnpackJob | CopyJob | DescribeJob | InspectJob | DigestsJob | FormatsJob;
 
 /** What now lies in the quarantine, in the order of the container. */
 export interface Unpacked {
@@ -54,6 +70,9 @@ export interface Results {
   readonly copy: Unpacked;
   readonly describe: ArchiveDescription;
   readonly inspect: readonly Finding[];
+  /** Lower-case hex sha256 by name. */
+  readonly digests: ReadonlyMap<string, string>;
+  readonly formats: ReadonlyMap<string, ModelFormat>;
 }
 
 export type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly failure: Failure };

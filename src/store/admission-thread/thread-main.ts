@@ -1,10 +1,18 @@
 // The entry of an admission thread: one job at a time, one answer each.
 import { parentPort } from 'node:worker_threads';
-import { describeArchive, inspectContent, type ArchiveDescription } from '../../archive/index.ts';
+import {
+  describeArchive,
+  inspectContent,
+  modelFormats,
+  type ArchiveDescription,
+  type QuarantinedFile,
+} from '../../archive/index.ts';
+import { fileForInspection } from '../models/inspection-source.ts';
 import { syncFileAccess } from '../models/open-file.ts';
 import { Quarantine, readSmall, storedFile, type StoredFile } from '../models/quarantine.ts';
 import { copyDirectory, hashAndUnpack } from '../models/unpack.ts';
-import { failureOf, type Answer, type Job, type StoredName, type Unpacked } from './jobs.ts';
+import { digestFiles } from '../provenance/model-files.ts';
+import { failureOf, type Answer, type Job, type PublishedName, type StoredName, type Unpacked } from './jobs.ts';
 
 /** Jobs are ended by ending the thread. */
 const { signal } = new AbortController();
@@ -33,6 +41,10 @@ async function perform(job: Job): Promise<unknown> {
       return await describe(job.files);
     case 'inspect':
       return await inspectContent(job.files.map(asFile), signal);
+    case 'digests':
+      return await digestFiles(await published(job.files), signal);
+    case 'formats':
+      return await modelFormats(await published(job.files));
   }
 }
 
@@ -43,6 +55,9 @@ const unpacked = (digest: string, { contents, directories }: Quarantine): Unpack
 });
 
 const asFile = ({ name, path, size }: StoredName): StoredFile => storedFile(name, path, size);
+
+const published = (files: readonly PublishedName[]): Promise<readonly QuarantinedFile[]> =>
+  Promise.all(files.map(({ path, name }) => fileForInspection(path, name)));
 
 async function describe(stored: readonly StoredName[]): Promise<ArchiveDescription> {
   const files = new Map(stored.map((file) => [file.name, asFile(file)]));

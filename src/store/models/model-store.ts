@@ -269,6 +269,7 @@ class AdmittingStore implements LocalModelStore {
       config: rawConfig,
       wishes: config,
       fallbackName: fallbackModelName(url),
+      findings,
       warnings: [
         ...warnings,
         ...description.warnings,
