@@ -1,0 +1,111 @@
+// Logs and their formats (surface spec 11), and where they lie.
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startCompatServer } from '../support/compat-server.ts';
+import { describeWithServer } from '../support/compat-suite.ts';
+import type { TestStore } from '../support/model-store.ts';
+import { OBEY } from '../support/probe-handlers.ts';
+import { behaviour } from './behaviour.ts';
+
+const TIME = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}`;
+const FILES = ['access_log.log', 'model_log.log', 'model_metrics.log', 'ts_log.log', 'ts_metrics.log'];
+const fill = (store: TestStore): void => store.add('obey', OBEY);
+
+describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
+  const file = (name: string): string => readFileSync(join(suite.server.dir, 'logs', name), 'utf8');
+  const untilIn = async (name: string, pattern: RegExp): Promise<void> => {
+    for (let tries = 0; tries < 100; tries += 1) {
+      if (pattern.test(file(name))) return;
+      await sleep(20);
+    }
+    assert.match(file(name), pattern);
+  };
+  const run = (code: string, path = '/predictions/obey'): Promise<unknown> =>
+    suite.server.infer(path, { method: 'POST', body: code });
+
+  behaviour('11', 'same', 'all five files exist right after the start, in logs below the working directory', () => {
+    for (const name of FILES) assert.ok(existsSync(join(suite.server.dir, 'logs', name)), name);
+  });
+
+  behaviour('11', 'same', 'an access line has remote, request line with query, status and milliseconds', async () => {
+    await run('return ["x"]', '/predictions/obey?a=1&b=2');
+    const line = String.raw`\/127\.0\.0\.1:\d+ "POST \/predictions\/obey\?a=1&b=2 HTTP\/1\.1" 200 \d+`;
+    await untilIn('access_log.log', new RegExp(`^${TIME} - ${line}$`, 'm'));
+    await suite.server.until(new RegExp(`^${TIME} \\[INFO \\] \\S+ ACCESS_LOG - ${line}$`, 'm'));
+  });
+
+  behaviour('11', 'same', 'refusals are in the access log with their status', async () => {
+    await suite.server.admin('/models/none');
+    await untilIn('access_log.log', /"GET \/models\/none HTTP\/1\.1" 404 \d+$/m);
+  });
+
+  behaviour('11', 'same', 'server lines have time, level, thread and class', async () => {
+    await untilIn(
+      'ts_log.log',
+      new RegExp(`^${TIME} \\[INFO \\] \\S+ org\\.pytorch\\.serve\\.\\S+ - .*State change`, 'm'),
+    );
+  });
+
+  behaviour('11', 'same', 'what a worker prints is on the model log: stdout as INFO, stderr as WARN', async () => {
+    await run('import sys\nprint("to stdout")\nprint("to stderr", file=sys.stderr)\nreturn ["x"]');
+    await untilIn(
+      'model_log.log',
+      new RegExp(`^${TIME} \\[INFO \\] W-\\d+-obey_1\\.0-stdout MODEL_LOG - to stdout$`, 'm'),
+    );
+    await untilIn(
+      'model_log.log',
+      new RegExp(`^${TIME} \\[WARN \\] W-\\d+-obey_1\\.0-stderr MODEL_LOG - to stderr$`, 'm'),
+    );
+  });
+
+  behaviour('11', 'same', 'handlers’ logging goes there too', async () => {
+    await run('import logging\nlogging.getLogger("mine").warning("from a logger")\nreturn ["x"]');
+    await untilIn('model_log.log', /MODEL_LOG - from a logger$/m);
+  });
+
+  behaviour(
+    '4.6',
+    'stricter',
+    'a line that looks like a metric is text: handlers cannot forge metrics by printing',
+    async () => {
+      await run('print("[METRICS]Forged.Count:1|#Level:Host|#hostname:h,1")\nreturn ["x"]');
+      await untilIn('model_log.log', /MODEL_LOG - \[METRICS\]Forged\.Count:1/);
+      assert.doesNotMatch(file('model_metrics.log') + file('ts_metrics.log'), /Forged/);
+    },
+  );
+
+  behaviour(
+    '11',
+    'stricter',
+    'nobody writes log lines of their own by newlines or escapes in paths and prints',
+    async () => {
+      await suite.server.infer('/predictions/x%0a2026-01-01T00:00:00,000%20-%20forged');
+      await run('print("\\x1b[31mred\\rforged")\nreturn ["x"]');
+      await untilIn('model_log.log', /\\x1b\[31mred/);
+      assert.doesNotMatch(file('access_log.log'), /^2026-01-01T00:00:00,000 - forged/m);
+    },
+  );
+});
+
+describeWithServer('log places', fill, {}, (suite) => {
+  behaviour('13.4', 'same', 'LOG_LOCATION and METRICS_LOCATION say where the files go', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'davy-logs-'));
+    try {
+      const env = { LOG_LOCATION: join(dir, 'l'), METRICS_LOCATION: join(dir, 'm') };
+      await using server = await startCompatServer({ modelStore: suite.store.dir, env });
+      assert.equal((await server.infer('/ping')).status, 200);
+      const names = (folder: string): string[] =>
+        readdirSync(join(dir, folder))
+          .filter((name) => name.endsWith('.log'))
+          .toSorted();
+      assert.deepEqual(names('l'), ['access_log.log', 'model_log.log', 'ts_log.log']);
+      assert.deepEqual(names('m'), ['model_metrics.log', 'ts_metrics.log']);
+      assert.equal(existsSync(join(server.dir, 'logs')), false);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
