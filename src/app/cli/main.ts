@@ -1,7 +1,10 @@
 // The `davy` command: its words, its help, and which file does the work.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Argument, Command, CommanderError } from 'commander';
 import { addArchiveOptions } from './archive.ts';
 import { addServerOptions, count } from './client-options.ts';
+import { SERVER_VERSION } from '../version.ts';
 import { addConvertOptions } from './convert.ts';
 import { EXIT, type Io, exitStatus, processIo } from './io.ts';
 import { addMigrateOptions } from './migrate.ts';
@@ -18,6 +21,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
   const program = new Command('davy')
     .description('Serves models: a drop-in successor to TorchServe that trusts neither models nor requests.')
     .addHelpText('after', EXAMPLES)
+    .version(versionText(), '-v, --version', 'print the version of Davy and of the TorchServe surface it serves')
     .showHelpAfterError('(davy --help shows the commands, davy COMMAND --help its options)')
     .showSuggestionAfterError();
   addServing(program, io, run);
@@ -44,6 +48,13 @@ export async function parse(program: Command, args: readonly string[], io: Io, s
     if (!(thrown instanceof CommanderError)) throw thrown;
     return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
+}
+
+/** Three folders up from src/app/cli and from dist/app/cli alike. */
+function versionText(): string {
+  const path = join(import.meta.dirname, '../../../package.json');
+  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { readonly version: string };
+  return `Davy ${version} (TorchServe ${SERVER_VERSION})`;
 }
 
 type Run = (command: () => Promise<number>) => () => Promise<void>;
@@ -119,7 +130,18 @@ function addModels(program: Command, io: Io, run: Run): void {
   command('set-default <model> <version>', 'which version answers requests that name none').action(
     (model, wanted, options) => run(async () => (await load()).setDefaultVersion(io, model, wanted, options))(),
   );
+  addServeOptions(
+    models.command('forget <model> <version>').description('let a version be registered with other content again'),
+  )
+    .addHelpText('after', FORGET_HELP)
+    .action((model, wanted, options) =>
+      run(async () => (await import('./forget.ts')).forgetVersion(io, model, wanted, options))(),
+    );
 }
+
+const FORGET_HELP = `
+Give the same --config (or --set state_dir=DIR) as the server: its state directory keeps the record.
+What is registered at the moment stays registered.`;
 
 function addScale(command: (name: string, description: string) => Command, io: Io, run: Run): void {
   command('scale <model>', 'change the number of workers')

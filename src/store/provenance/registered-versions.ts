@@ -3,7 +3,7 @@
 // Only an operator with access to the state directory can release a version (`davy models forget`): nothing that arrives
 // over a listener can.
 import { createHash, randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../../kernel/index.ts';
@@ -61,6 +61,19 @@ export class RegisteredVersions {
     }
   }
 
+  /** All records that can be read, by name and version. */
+  async list(): Promise<readonly RegisteredVersion[]> {
+    const names = await readdir(this.#dir).catch(() => []);
+    const records: RegisteredVersion[] = [];
+    for (const name of names.filter((entry) => entry.endsWith('.json'))) {
+      const text = await readFile(join(this.#dir, name), 'utf8').catch(() => '');
+      const parsed = RECORD.safeParse(parseJson(text));
+      if (parsed.success) records.push(parsed.data);
+    }
+    const key = (record: RegisteredVersion): string => `${record.name} ${record.version}`;
+    return records.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+  }
+
   /** False where there was no record. */
   async forget(name: string, version: string): Promise<boolean> {
     try {
@@ -78,5 +91,13 @@ export class RegisteredVersions {
       .update(JSON.stringify([name, version]))
       .digest('hex');
     return join(this.#dir, `${key}.json`);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
