@@ -124,7 +124,7 @@ function addModels(program: Command, io: Io, run: Run): void {
     '\nExample:\n  davy models register digits.mar --workers 2 && davy models describe digits',
   );
   addScale(command, io, run);
-  command('unregister <model>', 'stop its workers and forget it')
+  command('unregister <model>', 'stop its workers and take it out of service')
     .option(...version)
     .action((model, options) => run(async () => (await load()).unregisterModel(io, model, options))());
   command('set-default <model> <version>', 'which version answers requests that name none').action(

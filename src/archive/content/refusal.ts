@@ -1,4 +1,4 @@
-// How an analyzer stops at the first thing it cannot accept. Never leaves this folder: inspect.ts turns it into a finding.
+// How an analyzer stops at the first thing it cannot accept. Becomes a finding before it reaches anybody.
 import type { FindingCode } from '../../kernel/index.ts';
 
 export class Refusal extends Error {

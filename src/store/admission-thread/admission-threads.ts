@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { refuse } from '../../archive/index.ts';
 import type { Finding } from '../../kernel/index.ts';
+import type { SignatureCheck } from '../provenance/verify-published.ts';
 import { errorOf, type Answer, type Job, type PublishedName, type Results, type StoredName } from './jobs.ts';
 
 /** Of JavaScript objects: the largest honest header (100 MB of safetensors) parses within it. */
@@ -40,9 +41,9 @@ export class AdmissionThreads implements AsyncDisposable {
     return this.run({ kind: 'inspect', files: stored }, signal);
   }
 
-  /** sha256 of published files, in lower-case hex by name. */
-  digests(files: readonly PublishedName[], signal: AbortSignal): Promise<Results['digests']> {
-    return this.run({ kind: 'digests', files }, signal);
+  /** Whether one of the signers signed exactly these published files, or their archive. */
+  verify(check: SignatureCheck, files: readonly PublishedName[], signal: AbortSignal): Promise<Results['verify']> {
+    return this.run({ kind: 'verify', ...check, files }, signal);
   }
 
   /** Formats of those published files that are models, by name. */

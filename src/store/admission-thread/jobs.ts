@@ -1,6 +1,7 @@
 // What the admission threads are asked and what they answer: plain data, because it crosses a thread boundary.
 import type { ArchiveDescription, ContainerLimits, ModelFormat } from '../../archive/index.ts';
 import { Fault, type FaultCode, type Finding } from '../../kernel/index.ts';
+import type { SignatureCheck, SignatureOutcome } from '../provenance/verify-published.ts';
 
 /** A file that lies in quarantine. */
 export interface StoredName {
@@ -45,8 +46,9 @@ export interface PublishedName {
   readonly path: string;
 }
 
-export interface DigestsJob {
-  readonly kind: 'digests';
+export interface VerifyJob extends SignatureCheck {
+  readonly kind: 'verify';
+  /** All but the signature itself. */
   readonly files: readonly PublishedName[];
 }
 
@@ -55,7 +57,7 @@ export interface FormatsJob {
   readonly files: readonly PublishedName[];
 }
 
-export type Job = UnpackJob | CopyJob | DescribeJob | InspectJob | DigestsJob | FormatsJob;
+export type Job = UnpackJob | CopyJob | DescribeJob | InspectJob | VerifyJob | FormatsJob;
 
 /** What now lies in the quarantine, in the order of the container. */
 export interface Unpacked {
@@ -70,8 +72,7 @@ export interface Results {
   readonly copy: Unpacked;
   readonly describe: ArchiveDescription;
   readonly inspect: readonly Finding[];
-  /** Lower-case hex sha256 by name. */
-  readonly digests: ReadonlyMap<string, string>;
+  readonly verify: SignatureOutcome;
   readonly formats: ReadonlyMap<string, ModelFormat>;
 }
 

@@ -11,7 +11,7 @@ import { fileForInspection } from '../models/inspection-source.ts';
 import { syncFileAccess } from '../models/open-file.ts';
 import { Quarantine, readSmall, storedFile, type StoredFile } from '../models/quarantine.ts';
 import { copyDirectory, hashAndUnpack } from '../models/unpack.ts';
-import { digestFiles } from '../provenance/model-files.ts';
+import { verifyPublished } from '../provenance/verify-published.ts';
 import { failureOf, type Answer, type Job, type PublishedName, type StoredName, type Unpacked } from './jobs.ts';
 
 /** Jobs are ended by ending the thread. */
@@ -41,8 +41,8 @@ async function perform(job: Job): Promise<unknown> {
       return await describe(job.files);
     case 'inspect':
       return await inspectContent(job.files.map(asFile), signal);
-    case 'digests':
-      return await digestFiles(await published(job.files), signal);
+    case 'verify':
+      return await verifyPublished(job, await published(job.files), signal);
     case 'formats':
       return await modelFormats(await published(job.files));
   }

@@ -2,22 +2,12 @@
 // the policy room, keeps and tells the verdict.
 import { realpath } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import {
-  coversArchive,
-  fileNameOf,
-  Refusal,
-  requireSignedFiles,
-  signatureNameIn,
-  verifySignature,
-  type Signer,
-  type TrustedSigner,
-} from '../../archive/index.ts';
+import { fileNameOf, signatureNameIn, type Signer, type TrustedSigner } from '../../archive/index.ts';
 import { Fault, makeFinding, type Clock, type Finding } from '../../kernel/index.ts';
 import {
   isDenied,
   judgeTrust,
   ruleFor,
-  type Requirements,
   type SignerSource,
   type TrustPolicy,
   type TrustRule,
@@ -115,24 +105,23 @@ class TrustJudge implements AdmissionJudge {
     signal: AbortSignal,
   ): Promise<{ readonly signer: Signer | null; readonly problem: Finding | null }> {
     if (requirements === 'deny' || requirements.signedBy === undefined) return { signer: null, problem: null };
-    try {
-      return { signer: await this.#verify(model, requirements, signal), problem: null };
-    } catch (thrown) {
-      if (!(thrown instanceof Refusal)) throw thrown;
-      return { signer: null, problem: makeFinding(thrown.code, thrown.message) };
-    }
-  }
-
-  async #verify(model: AdmittedModel, { signedBy = [] }: Requirements, signal: AbortSignal): Promise<Signer> {
     const inner = signatureNameIn(model.files);
     const bundle = (await this.#sidecar(model)) ?? (inner === undefined ? undefined : await readMember(model, inner));
-    if (bundle === undefined) throw new Refusal('signature_missing', 'It is not signed.');
-    const accepted = signedBy.flatMap((name) => this.#signers.get(name) ?? []);
-    const { signer, statement } = await verifySignature(bundle, accepted, new Date(this.#options.clock.wallTime()));
-    if (coversArchive(statement, model.digest)) return signer;
-    const covered = publishedFiles(model).filter(({ name }) => name !== inner);
-    requireSignedFiles(statement, await this.#options.threads.digests(covered, signal));
-    return signer;
+    if (bundle === undefined) {
+      return { signer: null, problem: makeFinding('signature_missing', 'It is not signed.') };
+    }
+    const outcome = await this.#options.threads.verify(
+      {
+        bundle,
+        signers: requirements.signedBy.flatMap((name) => this.#signers.get(name) ?? []),
+        atMs: this.#options.clock.wallTime(),
+        archiveDigest: model.digest,
+      },
+      publishedFiles(model).filter(({ name }) => name !== inner),
+      signal,
+    );
+    if (outcome.signer !== null) return { signer: outcome.signer, problem: null };
+    return { signer: null, problem: makeFinding(outcome.code, outcome.message) };
   }
 
   /** `NAME.sig` beside the model, in a model store. What it says is proven by the files, not by where it lies. */
