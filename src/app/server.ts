@@ -19,6 +19,7 @@ import { openIsolation } from './isolation.ts';
 import { openModelStore } from './model-store.ts';
 import type { GrpcListeners } from '../grpc/index.ts';
 import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
+import { listeningLine } from './listening-line.ts';
 import { inspectMachine } from './machine.ts';
 import { servingSettings } from './serving-settings.ts';
 import { Snapshots } from './snapshots.ts';
@@ -119,6 +120,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   open.push(listeners);
   if (settings.grpc.isEnabled) open.push(await openLazily(doors));
   if (settings.models.writesSnapshots) await snapshots.start();
+  logs.say('info', listeningLine(settings));
 
   const running = starting.move();
   return { addresses: listeners.addresses, stop: () => running.disposeAsync() };

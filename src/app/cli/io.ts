@@ -36,12 +36,24 @@ export async function exitStatus(io: Io, command: () => Promise<number>): Promis
     return await command();
   } catch (thrown) {
     const fault = toFault(thrown);
-    io.stderr.write(`${fault.message}\n`);
-    // A bug: the operator is the one who needs the details, and nobody else reads this stream.
-    if (!(thrown instanceof Fault)) io.stderr.write(`${(thrown as Error).stack ?? String(thrown)}\n`);
+    io.stderr.write(`${thrown instanceof Fault ? fault.message : unforeseen(io, thrown)}\n`);
     if (fault.code === 'usage') return EXIT.usage;
     return fault.code === 'server_unreachable' ? EXIT.unreachable : EXIT.failed;
   }
+}
+
+/** A file that cannot be read is not our bug; the rest is, and whoever reports it needs the details. */
+function unforeseen(io: Io, thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  if ('syscall' in thrown) return systemMessage(thrown as NodeJS.ErrnoException);
+  if (io.env['DAVY_DEBUG']) return thrown.stack ?? thrown.message;
+  return `This is a bug in Davy: ${thrown.message}\nWith DAVY_DEBUG=1 it says where; please report that.`;
+}
+
+/** "/x/y: no such file or directory" instead of "ENOENT: no such file or directory, realpath '/x/y'". */
+export function systemMessage(error: NodeJS.ErrnoException): string {
+  const reason = error.message.replace(/^[A-Z]+: /, '').replace(/, [^,]*$/s, '');
+  return error.path === undefined ? error.message : `${error.path}: ${reason}`;
 }
 
 const FIRST_WORD_MS = 1000;

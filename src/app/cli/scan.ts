@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Finding } from '../../kernel/index.ts';
 import type { ScannedFile, ScanTarget } from '../scan/scan-paths.ts';
-import type { Io } from './io.ts';
+import { type Io, systemMessage } from './io.ts';
 import { printable } from './table.ts';
 
 export interface ScanFlags {
@@ -65,7 +65,7 @@ async function collect(io: Io, paths: readonly string[]): Promise<{ targets: Sca
       targets.push(...(await listTargets(path)));
     } catch (thrown) {
       isComplete = false;
-      io.stderr.write(`${printable(path)}: ${printable(thrown instanceof Error ? thrown.message : String(thrown))}\n`);
+      io.stderr.write(`${printable(thrown instanceof Error ? systemMessage(thrown) : String(thrown))}\n`);
     }
   }
   return { targets, isComplete };
