@@ -11,6 +11,7 @@ export interface Identity {
   readonly runtimeLabel: string;
 }
 
+const IDENTIFIER = /^[A-Za-z_]\w*$/;
 const RUNTIMES = new Set(['python', 'python3', 'onnx', 'node']);
 /** What TorchServe uses where neither manifest nor configuration names a handler. */
 const LAST_RESORT_HANDLER = 'default_service_handler';
@@ -38,9 +39,10 @@ export function identify(
  */
 function handlerOf(admitted: AdmittedModel, requested: string | undefined): string | undefined {
   if (!requested) return admitted.handler;
-  const [file = '', entryPoint] = requested.split(':', 2);
+  const [file = '', entryPoint, ...others] = requested.split(':');
   const inArchive = admitted.files.includes(file) || admitted.files.includes(`${file}.py`);
-  if (inArchive || (entryPoint === undefined && /^[A-Za-z_]\w*$/.test(file))) return requested;
+  const isFunction = others.length === 0 && (entryPoint === undefined || IDENTIFIER.test(entryPoint));
+  if (isFunction && (inArchive || (entryPoint === undefined && IDENTIFIER.test(file)))) return requested;
   throw new Fault(
     'bad_request',
     'Invalid handler: it must name a file of the archive (x.py or x.py:function) or a built-in handler such as image_classifier.',
