@@ -14,6 +14,7 @@ export interface ChannelOptions {
 
 /** Handler metrics in one frame: more is a flood. */
 const MAX_METRIC_SAMPLES = 10_000;
+const UNKNOWN_BATCH = 'an answer to a batch that is not in hand';
 /** Frames without a result carry no body. */
 const RESULT_FRAMES = new Set(['item', 'done']);
 
@@ -108,6 +109,7 @@ export class WorkerChannel {
   #done(header: Readonly<Record<string, unknown>>, body: readonly Uint8Array[], bytes: number): void {
     const records = header['r'];
     const expected = this.#inHand.get(header['b'] as number);
+    if (expected === undefined) throw new ProtocolOffence(UNKNOWN_BATCH);
     if (!Array.isArray(records) || records.length !== expected) throw new ProtocolOffence('a batch answered in part');
     const batchId = this.#close(header['b']);
     this.#options.events.onDone(batchId, this.#split(records, body, bytes));
@@ -159,7 +161,7 @@ export class WorkerChannel {
   /** Takes a batch out of hand; only one that is in hand can be answered. */
   #close(batchId: unknown): number {
     const size = this.#inHand.get(batchId as number);
-    if (size === undefined) throw new ProtocolOffence('an answer to a batch that is not in hand');
+    if (size === undefined) throw new ProtocolOffence(UNKNOWN_BATCH);
     this.#inHand.delete(batchId as number);
     this.#itemsInHand -= size;
     return batchId as number;

@@ -41,8 +41,12 @@ export class Holdings {
   }
 }
 
-/** A worker's uid must be able to walk there: a TMPDIR inside a closed folder would be of no use. */
+/** A worker's uid must be able to walk there: a TMPDIR that is closed, or inside a closed folder, would be of no use. */
 function temporaryBase(): string {
   const bases = [tmpdir(), '/tmp', '/var/tmp'].filter((path) => existsSync(path));
-  return bases.find((path) => planReach([path]).blocked.length === 0) ?? '/tmp';
+  const isOpen = (path: string): boolean => {
+    const { blocked, closed } = planReach([path]);
+    return blocked.length + closed.length === 0;
+  };
+  return bases.find(isOpen) ?? '/tmp';
 }
