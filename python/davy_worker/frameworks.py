@@ -18,6 +18,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 KNOWN = ("numpy", "torch", "PIL", "onnxruntime", "safetensors", "captum", "transformers", "scipy", "yaml")
 # Every built-in handler runs torch, most of them on images or arrays.
 BUILTIN = ("numpy", "torch", "PIL", "safetensors")
+# The parts of `ts` that need none of it: a handler that streams or counts pays for no framework.
+LIGHT = ("ts.context", "ts.metrics", "ts.protocol", "ts.service", "ts.utils", "ts.handler_utils.utils", "ts.handler_utils.timer")
 # A scan of imports, not of the archive: handlers are small and lie at the top.
 MAX_SOURCE_BYTES = 1024 * 1024
 MAX_SOURCES = 64
@@ -69,10 +71,18 @@ def _imported(path: str) -> set[str]:
             tree = ast.parse(file.read(MAX_SOURCE_BYTES))
     except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return set()
-    names: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return names | set(BUILTIN) if "ts" in names else names
+            modules.add(node.module)
+    names = {module.partition(".")[0] for module in modules}
+    return names | set(BUILTIN) if any(_runs_torch(module) for module in modules) else names
+
+
+def _runs_torch(module: str) -> bool:
+    """Whether a module of `ts` may want torch; when in doubt it does, for it cannot be imported behind the cage."""
+    if module.partition(".")[0] != "ts":
+        return False
+    return not any(module == light or module.startswith(f"{light}.") for light in LIGHT)

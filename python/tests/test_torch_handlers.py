@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import pathlib
 import pickle
 import sys
 import tempfile
@@ -23,6 +24,7 @@ except ImportError as error:
     MISSING = f"{error.name} is not installed"
     print(f"SKIPPED test_torch_handlers: {MISSING}", file=sys.stderr)
 
+from davy_worker import frameworks
 from ts.context import Context
 from ts.metrics.metrics_cache import MetricsCache
 from ts.utils.util import PredictionException  # noqa: F401  (the surface handlers import)
@@ -463,6 +465,21 @@ class InAWorker(Case):
         with harness.Worker({"h.py": code, "torch.py": "raise SystemExit(9)"}) as worker:
             worker.load("h.py", threads=2)
             self.assertEqual(worker.run(b"").json, [2])
+
+    def test_frameworks_are_imported_early_for_the_parts_of_ts_that_run_them(self):
+        wanted = {
+            "from ts.metrics.dimension import Dimension": [],
+            "from ts.handler_utils.utils import send_intermediate_predict_response": [],
+            "from ts.service import PredictionException\nimport numpy": ["numpy"],
+            "from ts.torch_handler.base_handler import BaseHandler": list(frameworks.BUILTIN),
+            "from ts.handler_utils import micro_batching": list(frameworks.BUILTIN),
+            "import ts": list(frameworks.BUILTIN),
+        }
+        for code, names in wanted.items():
+            with tempfile.TemporaryDirectory() as folder, mock.patch.object(frameworks.importlib, "import_module") as early:
+                pathlib.Path(folder, "h.py").write_text(code)
+                frameworks.import_early("h.py", folder)
+                self.assertEqual([call.args[0] for call in early.call_args_list], names, code)
 
     def test_no_archive_code_runs_ahead_of_the_cage(self):
         # torch imports opt_einsum if it can: an archive must not be where it finds it.
