@@ -1,6 +1,6 @@
 // Certificates and keyless signatures against the test authorities of test/fixtures/provenance (its README says how they were made).
 import assert from 'node:assert/strict';
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -41,6 +41,34 @@ const trusting = (
   roots,
   identity: rest.identity,
   acceptsExpired: rest.acceptsExpired === true,
+});
+
+/** What was signed in the fixtures that others made. */
+const MODEL = new Map([
+  ['weights.txt', createHash('sha256').update('not really weights\n').digest('hex')],
+  ['sub/config.json', createHash('sha256').update('{}\n').digest('hex')],
+]);
+
+describe('what the reference implementation signed', () => {
+  for (const curve of ['p256', 'p384', 'p521']) {
+    test(`with a key on ${curve} verifies, and covers the files`, async () => {
+      const key = createPublicKey(read(`reference/${curve}.pub`));
+      const signers = [{ method: 'key', name: 'x', key }] satisfies TrustedSigner[];
+      const { statement } = await verifySignature(read(`reference/${curve}.sig`), signers, NOW);
+      requireSignedFiles(statement, MODEL);
+      const other = curve === 'p256' ? 'p384' : 'p256';
+      await assert.rejects(
+        verifySignature(read(`reference/${other}.sig`), signers, NOW),
+        refusedAs('signature_untrusted'),
+      );
+    });
+  }
+
+  test('with a certificate verifies, and covers the files', async () => {
+    const { signer, statement } = await verifySignature(read('reference/certificate.sig'), [trusting([root])], NOW);
+    assert.equal(signer.identity, 'release@example.com');
+    requireSignedFiles(statement, MODEL);
+  });
 });
 
 describe('a signature by certificate', () => {
@@ -108,16 +136,11 @@ describe('a keyless signature', () => {
   const bundle = read('keyless/model.sig');
   const by = (change: { readonly identity?: string; readonly issuer?: string; readonly trustedRoot?: unknown }) =>
     [{ method: 'keyless', name: 'ci', identity, issuer, trustedRoot, ...change }] satisfies TrustedSigner[];
-  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
   test('is by the identity that the issuer vouched for, and covers the files', async () => {
     const { signer, statement } = await verifySignature(bundle, by({}), NOW);
     assert.deepEqual(signer, { name: 'ci', method: 'keyless', identity });
-    const files = new Map([
-      ['weights.txt', sha256('not really weights\n')],
-      ['sub/config.json', sha256('{}\n')],
-    ]);
-    requireSignedFiles(statement, files);
+    requireSignedFiles(statement, MODEL);
   });
 
   test('is not by a part of the identity, a pattern of it, or the same one elsewhere', async () => {
