@@ -19,8 +19,7 @@ export async function readPrivateKey(path: string, passphrase: Secret | undefine
     return usable(key, path);
   } catch (thrown) {
     if (thrown instanceof Fault) throw thrown;
-    const isLocked = (thrown as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
-    throw isLocked
+    throw passphrase === undefined && pem.includes('ENCRYPTED')
       ? problem(`The private key ${path} is encrypted: put its passphrase into DAVY_KEY_PASSPHRASE.`)
       : problem(`${path} is no private key in PEM form, or the passphrase is wrong.`);
   } finally {
