@@ -7,3 +7,5 @@ export { newRequestId } from './ids.ts';
 export { Channel } from './channel.ts';
 export { FINDINGS, makeFinding, type Finding, type FindingCode, type FindingEntry, type Severity } from './findings.ts';
 export { releaseBytes } from './bytes.ts';
+export { displayUrl } from './display-url.ts';
+export { bindFailure } from './bind-failure.ts';

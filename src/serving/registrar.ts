@@ -1,5 +1,5 @@
 // From a reference to a registered model, and back: admission, naming, planning, the lane and the fleet of one version.
-import type { Clock } from '../kernel/index.ts';
+import { displayUrl, toFault, type Clock, type Finding } from '../kernel/index.ts';
 import { planServing, type CallerWishes } from '../model/index.ts';
 import type { Announcements } from './announcements.ts';
 import { Catalog } from './catalog.ts';
@@ -62,7 +62,12 @@ export class Registrar {
   ): Promise<ModelRecord> {
     const { store, judge, settings } = this.#options;
     const signal = AbortSignal.timeout(ADMISSION_LIMIT_MS);
-    const admitted = await store.admit(url, signal, { asksForSigning: request.s3SseKms === true });
+    const admitted = await store
+      .admit(url, signal, { asksForSigning: request.s3SseKms === true })
+      .catch((error: unknown) => {
+        this.#tellRefusal(url, error);
+        throw error;
+      });
     let record: ModelRecord;
     try {
       const identity = identify(admitted, request, settings.defaultHandler);
@@ -80,6 +85,25 @@ export class Registrar {
       throw error;
     }
     return record;
+  }
+
+  /** The client hears the reason; the operator also what lies behind it, and every finding. */
+  #tellRefusal(url: string, error: unknown): void {
+    const { code, message, cause } = toFault(error);
+    const findings = findingsIn(cause);
+    this.#options.announce.audit.publish({
+      action: 'admit_model',
+      outcome: 'refused',
+      principal: 'server',
+      remote: undefined,
+      subject: displayUrl(url),
+      detail: {
+        code,
+        reason: message,
+        ...(cause instanceof Error ? { cause: cause.message } : {}),
+        ...(findings.length === 0 ? {} : { findings }),
+      },
+    });
   }
 
   /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
@@ -167,4 +191,10 @@ export class Registrar {
   ): void {
     this.#options.announce.model.publish({ model: name, version, change, ...(detail === undefined ? {} : { detail }) });
   }
+}
+
+/** `code member`, the denying ones first. The store puts them into the cause of its refusal. */
+function findingsIn(cause: unknown): readonly string[] {
+  if (typeof cause !== 'object' || cause === null || !('findings' in cause)) return [];
+  return (cause.findings as readonly Finding[]).map(({ code, member }) => `${code} ${member}`);
 }

@@ -145,6 +145,12 @@ describe('a hostile model at the doors', () => {
       }
     });
     await assertNothingHappened(before);
+    const refusals = server.output().match(/AUDIT .*refused admit_model .*/g) ?? [];
+    // One is unpacked, and refused for its name.
+    assert.ok(refusals.length >= archives.length - 1, `${refusals.length} refusals in the audit log`);
+    assert.ok(
+      refusals.some((line) => line.includes('subject=PKL-01_pt.mar') && line.includes('pickle_not_allowed w.pt')),
+    );
   });
 
   test('is refused at every address, and nobody is called who may not be (URL)', async () => {

@@ -126,10 +126,16 @@ function unreachable(address: string, cause: NodeJS.ErrnoException): Fault {
 export function refusal(status: number, text: string, call: Call, tokenFrom: string): Fault {
   const { type, message } = parseError(text);
   const said = `The server refused (${status}${type === '' ? '' : ` ${printable(type)}`}): ${printable(message)}`;
-  return new Fault('server_refused', [said, ...remedy(status, type, call, tokenFrom)].join('\n'));
+  return new Fault('server_refused', [said, ...remedy({ status, type, message }, call, tokenFrom)].join('\n'));
 }
 
-function remedy(status: number, type: string, call: Call, tokenFrom: string): readonly string[] {
+interface Refusal {
+  readonly status: number;
+  readonly type: string;
+  readonly message: string;
+}
+
+function remedy({ status, type, message }: Refusal, call: Call, tokenFrom: string): readonly string[] {
   if (type === 'InvalidKeyException' || status === 401 || status === 403) {
     return [
       `The ${call.key} key was looked for in ${tokenFrom}. Run this in the server's working directory, or give --token-file`,
@@ -139,6 +145,15 @@ function remedy(status: number, type: string, call: Call, tokenFrom: string): re
   const isModelApi = call.path.startsWith('/models') && (call.method === 'POST' || call.method === 'DELETE');
   if (status === 405 && isModelApi) {
     return ['Registering and unregistering is off: start the server with --enable-model-api.'];
+  }
+  if (type === 'DownloadArchiveException') {
+    return ['Why the download failed is in the server’s log: look for AUDIT refused admit_model.'];
+  }
+  if (type === 'ModelNotFoundException' && message.includes('allowed URL')) {
+    return [
+      'Add the place to allowed_urls in the server’s config.properties and start it again, for example:',
+      '  allowed_urls=https://models.example.com/.*',
+    ];
   }
   return [];
 }

@@ -10,11 +10,11 @@ import {
   type ContainerLimits,
 } from '../../archive/index.ts';
 import type { S3Settings } from '../../config/index.ts';
-import { Fault } from '../../kernel/index.ts';
+import { displayUrl, Fault } from '../../kernel/index.ts';
 import type { AdmitOptions, AdmittedModel, ModelStore } from '../../serving/index.ts';
 import { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { parseAllowedUrls, type AllowedUrls } from '../sources/allowed-urls.ts';
-import { DEFAULT_DOWNLOAD_OPTIONS, displayUrl, download, type DownloadOptions } from '../sources/download.ts';
+import { DEFAULT_DOWNLOAD_OPTIONS, download, type DownloadOptions } from '../sources/download.ts';
 import { remoteFile, type RemoteFile } from '../sources/s3.ts';
 import { fingerprint } from './open-file.ts';
 import { privateDirectory, removeTree } from './private-directory.ts';

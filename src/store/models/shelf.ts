@@ -1,7 +1,7 @@
 // Published models by digest, with a count of who uses them. The last one to leave removes the files.
 import { join } from 'node:path';
 import { refuse, quote, type ArchiveDescription, type Inspection } from '../../archive/index.ts';
-import type { Finding } from '../../kernel/index.ts';
+import type { Finding, Severity } from '../../kernel/index.ts';
 import type { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { privateDirectory, removeTree } from './private-directory.ts';
 import type { Quarantine, StoredFile } from './quarantine.ts';
@@ -73,12 +73,15 @@ export class Shelf {
   }
 }
 
-const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'];
+const SEVERITIES: readonly Severity[] = ['critical', 'high', 'medium', 'low', 'info'];
 
-/** The worst finding in one line; all of them travel in the Fault's cause. */
+/** The worst finding and its remedy; all of them travel in the Fault's cause. */
 function reason(findings: readonly Finding[]): string {
-  const worst = findings.toSorted((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity))[0];
+  const weight = ({ severity }: Finding): number => SEVERITIES.indexOf(severity);
+  const [worst, ...others] = findings.toSorted((a, b) => weight(a) - weight(b));
   if (worst === undefined) return 'its content was not accepted';
-  const more = findings.length > 1 ? ` (and ${findings.length - 1} more findings)` : '';
-  return `${quote(worst.member)}: ${worst.code}: ${worst.message.replace(/\.$/, '')}${more}`;
+  const count = others.filter((finding) => weight(finding) <= weight(worst)).length;
+  const more = count > 0 ? ` (and ${count} more like it)` : '';
+  const sentence = `${quote(worst.member)}: ${worst.code}: ${worst.message.replace(/\.$/, '')}${more}`;
+  return `${sentence}. ${worst.remedy.replace(/\.$/, '')}`;
 }

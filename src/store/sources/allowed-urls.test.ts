@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { Fault } from '../../kernel/index.ts';
+import { displayUrl, Fault } from '../../kernel/index.ts';
 import { classifyAddress } from './address-policy.ts';
 import { parseAllowedUrls } from './allowed-urls.ts';
-import { displayUrl } from './download.ts';
 
 const allows = (entries: string, url: string): boolean => parseAllowedUrls([entries]).match(url) !== null;
 

@@ -32,11 +32,6 @@ export const DEFAULT_DOWNLOAD_OPTIONS: DownloadOptions = {
   lookup: (hostname) => systemLookup(hostname, { all: true, order: 'verbatim' }),
 };
 
-/** The URL as it may appear in errors and logs: query strings of presigned URLs are secrets. */
-export function displayUrl(text: string): string {
-  return text.replace(/[?#].*$/s, '').replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, '$1');
-}
-
 /** Writes the body to `target` from its start; `shown` is the URL for messages. Throws `download_failed`, or `cancelled` when `signal` fires. */
 export async function download(
   { url, isLiteralHost, headers }: RemoteFile,
