@@ -1,6 +1,7 @@
 export { createKeyFile, type KeyFile, type KeyFileOptions } from './key-file.ts';
 export { createModelStore, type LocalModelStore, type ModelStoreOptions } from './models/model-store.ts';
 export { AdmissionThreads } from './admission-thread/admission-threads.ts';
+export { PackageFolders, type PackageFoldersOptions } from './packages/package-folders.ts';
 export { createScanners } from './scanners/create-scanners.ts';
 export { type DownloadOptions } from './sources/download.ts';
 export { parseAllowedUrls, type AllowedUrls } from './sources/allowed-urls.ts';
@@ -11,6 +12,7 @@ export { claimLock } from './process-lock.ts';
 export { claimStateDirectory } from './state-directory.ts';
 export {
   createTrustJudge,
+  embedSignature,
   readCertificates,
   readPrivateKey,
   readPublicKey,

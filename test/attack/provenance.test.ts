@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Refusal, type TrustedSigner } from '../../src/archive/index.ts';
 import { Fault } from '../../src/kernel/index.ts';
-import { signModel, verifyModel } from '../../src/store/index.ts';
+import { embedSignature, signModel, verifyModel } from '../../src/store/index.ts';
 import { buildZip, type ZipPart } from './archives.ts';
 
 const { signal } = new AbortController();
@@ -109,6 +109,17 @@ describe('a signed model', () => {
     const changed = MEMBERS.map((part) => (part.name === 'h.py' ? { ...part, data: 'import os\n' } : part));
     writeFileSync(path('x.mar'), buildZip([...changed, inner]));
     await assert.rejects(verify('x.mar'), refusedAs('signature_mismatch'));
+  });
+
+  test('gets its signature into the archive, again and again, with the same bytes but for the signature', async () => {
+    rmSync(path('x.mar.sig'));
+    const options = { path: path('x.mar'), privateKey, chain: [] };
+    await embedSignature(options, signal);
+    const { statement } = await verify('x.mar');
+    await embedSignature(options, signal);
+    assert.equal((await verify('x.mar')).statement.rootDigest, statement.rootDigest);
+    const none = { ...options, path: path('model') };
+    await assert.rejects(embedSignature(none, signal), (thrown) => thrown instanceof Fault && thrown.code === 'usage');
   });
 
   test('is refused as a directory with a link, an added file or a changed one; what git keeps is not looked at', async () => {

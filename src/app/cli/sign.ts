@@ -9,6 +9,7 @@ export interface SignFlags {
   readonly key: string;
   readonly cert?: readonly string[];
   readonly signature?: string;
+  readonly embed?: boolean;
   readonly force?: boolean;
 }
 
@@ -18,6 +19,7 @@ export function addSignOptions(command: Command): Command {
     .requiredOption('--key <file>', 'private key, PEM (P-256, P-384 or P-521), readable by you alone')
     .option('--cert <file...>', "sign by certificate: the key's own first, then its issuers")
     .option('--signature <file>', 'where the signature goes (default: PATH.sig, or model.sig in a directory)')
+    .option('--embed', 'put it into the archive, as MAR-INF/model.sig: for models that are downloaded')
     .option('-f, --force', 'replace a signature that is there')
     .addHelpText('after', SIGN_EXAMPLES);
 }
@@ -26,6 +28,7 @@ const SIGN_EXAMPLES = `
 Examples:
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out release.key && chmod 600 release.key
   davy sign models/digits.mar --key release.key
+  davy sign models/digits.mar --key release.key --embed
   davy sign models/digits.mar --key release.key --cert release.pem issuing-ca.pem
 
 The passphrase of an encrypted key is taken from the environment variable DAVY_KEY_PASSPHRASE.
@@ -33,12 +36,13 @@ An archive is signed by the files in it, so that packing it again does not break
 
 /** Prints where the signature went. */
 export async function sign(io: Io, path: string, flags: SignFlags): Promise<number> {
-  const { readCertificates, readPrivateKey, signModel } = await import('../../store/index.ts');
+  const { embedSignature, readCertificates, readPrivateKey, signModel } = await import('../../store/index.ts');
   const passphrase = io.env['DAVY_KEY_PASSPHRASE'];
   const privateKey = await readPrivateKey(flags.key, passphrase ? new Secret(passphrase) : undefined);
   const chain = await readCertificates(flags.cert ?? []);
   const options = { path, privateKey, chain, signaturePath: flags.signature, overwrites: flags.force === true };
-  const signing = signModel(options, new AbortController().signal).catch((thrown: unknown) => {
+  const makeSignature = flags.embed === true ? embedSignature : signModel;
+  const signing = makeSignature(options, new AbortController().signal).catch((thrown: unknown) => {
     throw thrown instanceof Refusal ? new Fault('usage', thrown.message) : thrown;
   });
   io.stdout.write(`${await withProgress(io, 'Reading the model', signing)}\n`);

@@ -19,6 +19,7 @@ export async function writeZip(
   files: readonly InputFile[],
   manifest: InputFile,
   compress: boolean,
+  archiveMode = 0o666,
 ): Promise<void> {
   const zip = new ZipFile();
   // yazl reports a file that it cannot read on itself, not on its output.
@@ -33,7 +34,7 @@ export async function writeZip(
       );
   }
   zip.end();
-  await pipeline(output, createWriteStream(path, { flags: 'wx' }));
+  await pipeline(output, createWriteStream(path, { flags: 'wx', mode: archiveMode }));
 }
 
 export async function writeTarGz(

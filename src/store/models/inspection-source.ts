@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import type { ContainerLimits, QuarantinedFile } from '../../archive/index.ts';
 import { fileAccess, openRegular } from './open-file.ts';
 import { removeTree } from './private-directory.ts';
-import { Quarantine } from './quarantine.ts';
+import { Quarantine, type StoredFile } from './quarantine.ts';
 import { unpackArchive } from './unpack.ts';
 
 /** A regular file, never a link. The descriptor is opened with each `open()` and closed with its disposal. */
@@ -20,7 +20,7 @@ export async function fileForInspection(path: string, name: string): Promise<Qua
 }
 
 export interface UnpackedArchive extends AsyncDisposable {
-  readonly files: readonly QuarantinedFile[];
+  readonly files: readonly StoredFile[];
 }
 
 /** A `.mar`, `.war` or `.zip`, else a gzip tar, unpacked by the strict readers. Throws `archive_refused`. Disposing removes it. */
