@@ -10,10 +10,11 @@ export async function startupModels(
   announcements: Announcements,
 ): Promise<readonly StartupModel[]> {
   const { startup } = models;
-  if (startup.kind === 'all') return (await store.listAll()).map((url) => ({ url }));
-  if (startup.models.length > 0 && models.stores.length === 0) {
+  const wantsModels = startup.kind === 'all' || startup.models.length > 0;
+  if (wantsModels && models.stores.length === 0) {
     throw new Fault('invalid_configuration', 'Missing mandatory parameter --model-store');
   }
+  if (startup.kind === 'all') return (await store.listAll()).map((url) => ({ url }));
   if (startup.kind === 'snapshot' && startup.models.length === 0) {
     const message = 'Model snapshot is empty. Starting TorchServe without initial models.';
     announcements.notice.publish({ level: 'warn', message });

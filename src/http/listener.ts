@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, ty
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Fault, systemClock, type Clock } from '../kernel/index.ts';
+import { bindFailure, systemClock, type Clock } from '../kernel/index.ts';
 import type { Announcements } from '../serving/index.ts';
 import type { Door } from './door.ts';
 import { createHostCheck } from './host-check.ts';
@@ -188,9 +188,7 @@ async function bind(server: Server, address: ListenAddress): Promise<void> {
     });
   } catch (cause) {
     const text = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
-    throw new Fault('invalid_configuration', `Failed to bind to address: ${text} (${(cause as Error).message})`, {
-      cause,
-    });
+    throw bindFailure(text, cause);
   }
   if (address.kind === 'unix') await restrictSocket(address.path);
 }

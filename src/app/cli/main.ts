@@ -23,6 +23,8 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
     .addHelpText('after', EXAMPLES)
     .version(versionText(), '-v, --version', 'print the version of Davy and of the TorchServe surface it serves')
     .showHelpAfterError('(davy --help shows the commands, davy COMMAND --help its options)')
+    // `davy archive --version 1.0` is not ours.
+    .enablePositionalOptions()
     .showSuggestionAfterError();
   addServing(program, io, run);
   addModels(program, io, run);

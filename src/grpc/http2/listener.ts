@@ -11,7 +11,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { Fault, type Clock } from '../../kernel/index.ts';
+import { bindFailure, type Clock } from '../../kernel/index.ts';
 import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { Http2Call, type CallHead, type CallLimits } from './call.ts';
@@ -201,10 +201,6 @@ async function bind(server: Http2Server | Http2SecureServer, { host, port }: Lis
       });
     });
   } catch (cause) {
-    throw new Fault(
-      'invalid_configuration',
-      `Failed to bind to address: ${host}:${port} (${(cause as Error).message})`,
-      { cause },
-    );
+    throw bindFailure(`${host}:${port}`, cause);
   }
 }
