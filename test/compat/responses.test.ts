@@ -5,6 +5,7 @@ import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
@@ -18,13 +19,19 @@ const NO_WORKER = (start: string): string =>
 
 /** Fails for the whole batch when one of it is bad. */
 const STRICT = `
+import time
+
+batches = []
+
 def handle(data, context):
     if data is None:
         return None
     words = [bytes(row["body"]).decode() for row in data]
+    batches.append(words)
+    time.sleep(0.2 if "busy" in words else 0)
     if "bad" in words:
         raise ValueError("a bad one among", words)
-    return words
+    return [repr(batches) if word == "batches" else word for word in words]
 `;
 
 const fill = (store: TestStore): void => {
@@ -154,8 +161,10 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
 
     behaviour('2.6', 'same', 'each request of a batch can have its own status', async () => {
       const code = 'context.set_response_status(507, "", 0)\nreturn ["Invalid response"] + ["fine"] * (len(data) - 1)';
-      await run('return ["warm"] * len(data)', 'pair');
+      const busy = run('import time\ntime.sleep(0.2)\nreturn ["busy"] * len(data)', 'pair');
+      await sleep(80);
       const answers = await Promise.all([run(code, 'pair'), run(code, 'pair')]);
+      await busy;
       const byStatus = answers.map(({ status, text: body }) => `${status} ${body}`).toSorted();
       assert.deepEqual(byStatus, ['200 fine', '507 Invalid response']);
     });
@@ -351,12 +360,16 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       'stricter',
       'one bad request of a batch fails alone: the batch is run again item by item',
       async () => {
-        const [good, bad] = await Promise.all([
-          suite.server.infer('/predictions/strict', { method: 'POST', body: 'good' }),
-          suite.server.infer('/predictions/strict', { method: 'POST', body: 'bad' }),
-        ]);
+        const strict = (body: string): Promise<Exchanged> =>
+          suite.server.infer('/predictions/strict', { method: 'POST', body });
+        const busy = strict('busy');
+        await sleep(80);
+        const [good, bad] = await Promise.all([strict('good'), strict('bad')]);
+        await busy;
         assert.deepEqual([good.status, good.text], [200, 'good']);
         refused(bad, 503, 'InternalServerException', 'Prediction failed');
+        const { text: batches } = await strict('batches');
+        assert.equal(batches, "[['busy'], ['good', 'bad'], ['good'], ['bad'], ['batches']]");
       },
     );
   });

@@ -1,8 +1,12 @@
 // Handlers written from the handler contract (surface spec 8, 9) that show a client what they were given, or do what it says.
 
-/** Answers with JSON: what it was given, by name and Python type, and what the context says about the request. */
+/**
+ * Answers with JSON: what it was given, by name and Python type, and what the context says about the request. The header
+ * `X-Sleep` (seconds) keeps it busy first, so that what comes meanwhile is batched.
+ */
 export const PROBE = `
 import json
+import time
 
 def show(value):
     if isinstance(value, (bytes, bytearray)):
@@ -12,6 +16,7 @@ def show(value):
 def handle(data, context):
     if data is None:
         return None
+    time.sleep(float(context.get_request_header(0, "X-Sleep") or 0))
     return [
         json.dumps({
             "data": {name: show(value) for name, value in row.items()},
