@@ -205,12 +205,12 @@ export const FINDINGS = {
   format_not_allowed: {
     severity: 'high',
     meaning: 'A file has a model format that the trust policy does not allow for this model.',
-    remedy: 'Convert it to an allowed format (davy scan names the formats), or add the format to the rule.',
+    remedy: 'Convert it to an allowed format (davy convert makes safetensors), or add the format to the rule.',
   },
   scanner_required: {
     severity: 'high',
-    meaning: 'A scanner that the trust policy requires for this model did not find it clean.',
-    remedy: 'Configure the scanner and see that it runs, or take it out of the rule for this model.',
+    meaning: 'The trust policy wants a scanner for this model that is not configured as a required one.',
+    remedy: 'Add it to the scanners key with mode required, or take it out of the rule for this model.',
   },
   model_not_trusted: {
     severity: 'high',

@@ -32,7 +32,7 @@ export function parseTrustPolicy(text: string, site: string): TrustPolicy {
       models,
       requirements: requirementsOf(entry),
     })),
-    { name: 'default', models: ['*'], requirements: requirementsOf(fallback) },
+    { name: 'default rule', models: ['*'], requirements: requirementsOf(fallback) },
   ];
   for (const { name, requirements } of all) {
     const named = requirements === 'deny' ? [] : (requirements.signedBy ?? []);

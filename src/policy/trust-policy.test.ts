@@ -40,7 +40,7 @@ describe('a trust policy', () => {
   test('decides by the first rule for the name', () => {
     assert.equal(ruleFor(policy, 'fraud-eu').name, 'rule 1 (fraud-*, credit)');
     assert.equal(ruleFor(policy, 'legacy').name, 'rule 2 (legacy)');
-    assert.equal(ruleFor(policy, 'fraud').name, 'default');
+    assert.equal(ruleFor(policy, 'fraud').name, 'default rule');
     assert.deepEqual(judged('bad-one'), ['deny', 'model_not_trusted']);
   });
 

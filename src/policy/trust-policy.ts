@@ -59,7 +59,7 @@ export const NO_REQUIREMENTS: Requirements = {
 /** Without a policy file: what the inspection lets through is served. */
 export const OPEN_POLICY: TrustPolicy = {
   signers: new Map(),
-  rules: [{ name: 'built-in', models: ['*'], requirements: NO_REQUIREMENTS }],
+  rules: [{ name: 'built-in rule', models: ['*'], requirements: NO_REQUIREMENTS }],
 };
 
 /** The first rule for this name. */

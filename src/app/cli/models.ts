@@ -71,14 +71,28 @@ export function formatDescription(described: unknown): string {
 }
 
 function formatVersion(version: Record<string, unknown>): string {
-  const { workers, ...rest } = version;
+  const { workers, admission, ...rest } = version;
   const width = Math.max(...Object.keys(rest).map((name) => name.length));
   const text = (value: unknown): string => printable(typeof value === 'string' ? value : JSON.stringify(value));
   const lines = Object.entries(rest).map(([name, value]) =>
     `${printable(name).padEnd(width)}  ${text(value)}`.trimEnd(),
   );
-  return `${lines.join('\n')}\n${formatWorkers(Array.isArray(workers) ? workers : [])}`;
+  const verdict = isObject(admission) ? formatAdmission(admission) : '';
+  return `${lines.join('\n')}\n${verdict}${formatWorkers(Array.isArray(workers) ? workers : [])}`;
 }
+
+/** The server's document is not trusted to have the shape that it should have. */
+function formatAdmission({ verdict, rule, signer, findings }: Record<string, unknown>): string {
+  const by = isObject(signer) ? `, signed by ${String(signer['name'])} (${String(signer['identity'])})` : '';
+  const rows = (Array.isArray(findings) ? findings : []).filter(isObject).map((finding) => {
+    const word = (key: string): string => String(finding[key] ?? '');
+    return printable(`  ${word('severity')}: ${word('code')} (${word('member')}): ${word('message')}`);
+  });
+  return `${[printable(`admission: ${String(verdict)}, decided by ${String(rule)}${by}`), ...rows].join('\n')}\n`;
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const WORKER_COLUMNS = ['id', 'status', 'pid', 'startTime', 'memoryUsage', 'gpu'] as const;
 
