@@ -11,7 +11,7 @@ import { buildZip } from '../attack/archives.ts';
 import { errorBody, startCompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
-import { NOOP, type TestStore } from '../support/model-store.ts';
+import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
 
 const SHOW_MODEL = `
@@ -58,6 +58,10 @@ const fill = (store: TestStore): void => {
   store.addArchive('tarred.tar.gz', 'tarred', SHOW_MODEL, { files: { 'extra.txt': 'x' } });
   store.addArchive('tarred.tgz', 'tarred', SHOW_MODEL);
   store.add('folder', SHOW_MODEL);
+  store.addArchive('needs.mar', 'needs', SHOW_MODEL, {
+    model: { requirementsFile: 'requirements.txt' },
+    files: { 'requirements.txt': 'no-such-package-of-davy==0.0.1' },
+  });
   store.addArchive('full.mar', 'full', SHOW_MODEL, { config: FULL_YAML });
   store.addArchive('odd.mar', 'odd', SHOW_MODEL, { config: ODD_YAML });
   store.addArchive('badyaml.mar', 'badyaml', SHOW_MODEL, { config: 'a: [1\nb: {' });
@@ -257,6 +261,18 @@ describeWithServer('archives', fill, {}, (suite) => {
     });
   });
 
+  describe('and their requirements', () => {
+    behaviour(
+      '8.5',
+      'same',
+      'without install_py_dep_per_model a requirements file is carried and nothing is installed',
+      async () => {
+        const { files } = await shown('needs.mar', 'needs');
+        assert.deepEqual(files, ['MAR-INF', 'needs.py', 'requirements.txt']);
+      },
+    );
+  });
+
   describe('from a URL', () => {
     behaviour(
       '13.4',
@@ -302,6 +318,21 @@ describeWithServer('archives', fill, {}, (suite) => {
   });
 
   describe('loaded at start', () => {
+    behaviour('7.5', 'same', 'all means every archive and directory of the store that is not hidden', async () => {
+      using few = makeModelStore();
+      few.addArchive('one.mar', 'one', NOOP);
+      few.addArchive('two.tar.gz', 'two', NOOP);
+      few.add('three', NOOP);
+      few.addArchive('.hidden.mar', 'hidden', NOOP);
+      writeFileSync(join(few.dir, 'notes.txt'), 'no model');
+      await using server = await startCompatServer({ modelStore: few.dir, models: ['all'] });
+      const { models } = (await server.admin('/models')).json<{ models: { modelName: string }[] }>();
+      assert.deepEqual(
+        models.map(({ modelName }) => modelName),
+        ['one', 'three', 'two'],
+      );
+    });
+
     behaviour(
       '7.5',
       'same',

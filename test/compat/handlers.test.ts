@@ -389,6 +389,20 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       },
     );
 
+    behaviour('12.2', 'same', '/explanations of an image handler are captum’s, shaped like the input', async () => {
+      await register('classifier');
+      const form = multipart([
+        { name: 'data', value: asset('red.png'), filename: 'red.png', type: 'image/png' },
+        { name: 'target', value: '1' },
+      ]);
+      const answer = await suite.server.infer('/explanations/classifier', { method: 'POST', ...form });
+      assert.equal(answer.status, 200, suite.server.output().slice(-3000));
+      const shape: number[] = [];
+      for (let level: unknown = answer.json(); Array.isArray(level); level = level[0]) shape.push(level.length);
+      assert.deepEqual(shape.slice(-3), [3, 224, 224]);
+      await remove('classifier');
+    });
+
     behaviour('9.4', 'absent', 'the vLLM handler answers that vLLM is not installed', async () => {
       assert.equal((await register('vllm')).status, 500);
       await suite.server.until(/vllm/i);
