@@ -1,7 +1,7 @@
 // A file that names the process to which something belongs: two servers must not share what each of them rewrites.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault } from '../kernel/index.ts';
 
@@ -47,13 +47,27 @@ async function place(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Takes the lock of a dead server away. Whoever replaced it in between gets theirs back. */
+/** A right to discard that is older was left by a process that died holding it. */
+const MAX_DISCARD_MS = 10_000;
+
+/**
+ * Takes the lock of a dead server away. Of several that judged the same text, only the one that makes the link named
+ * after it may: so none can take a lock that another has placed since.
+ */
 async function discard(path: string, judged: string): Promise<void> {
-  const aside = `${path}.${randomBytes(9).toString('base64url')}`;
-  await rename(path, aside).catch(() => undefined);
-  const moved = await readFile(aside, 'utf8').catch(() => judged);
-  if (moved !== judged) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+  const right = `${path}.${createHash('sha256').update(judged).digest('hex').slice(0, 16)}`;
+  try {
+    await link(path, right);
+  } catch {
+    const made = await stat(right).catch(() => undefined);
+    if (made !== undefined && Date.now() - made.ctimeMs > MAX_DISCARD_MS) await rm(right, { force: true });
+    return;
+  }
+  try {
+    if ((await readFile(right, 'utf8')) === judged) await rm(path, { force: true });
+  } finally {
+    await rm(right, { force: true });
+  }
 }
 
 async function release(path: string, text: string): Promise<void> {
