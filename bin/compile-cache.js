@@ -8,8 +8,9 @@ const WRITABLE_BY_OTHERS = 0o022;
 
 /** Halves the work of a start. Best effort: without a home that is ours, modules are compiled anew. */
 export function useCompileCache() {
+  const { NODE_DISABLE_COMPILE_CACHE, XDG_CACHE_HOME, HOME } = process.env;
+  if (NODE_DISABLE_COMPILE_CACHE) return;
   try {
-    const { XDG_CACHE_HOME, HOME } = process.env;
     const base = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : join(HOME || homedir(), '.cache');
     const folders = [base, join(base, 'davy'), join(base, 'davy', 'compiled')];
     mkdirSync(folders.at(-1), { recursive: true, mode: 0o700 });

@@ -1,5 +1,5 @@
 // `npm test`: the checks, the Python suite, then every Node test in one process. The last line is the sum of all three.
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CheckSummary, runChecks } from './check.ts';
@@ -16,6 +16,8 @@ const selection = process.argv.slice(2);
 const checks = await runChecks({ withArchitecture: false });
 const python = await preparePython();
 const temporary = mkdtempSync(join(tmpdir(), 'davy-test-'));
+// Workers under uids of their own walk through it.
+chmodSync(temporary, 0o711);
 const surroundings = { ...process.env, TMPDIR: temporary, ORT_DISABLE_TELEMETRY: '1' };
 const suites = [checks, await runPythonTests(python), await runNodeTests(python)];
 sweep();

@@ -161,7 +161,7 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
 
     behaviour('2.6', 'same', 'each request of a batch can have its own status', async () => {
       const code = 'context.set_response_status(507, "", 0)\nreturn ["Invalid response"] + ["fine"] * (len(data) - 1)';
-      const busy = run('import time\ntime.sleep(0.2)\nreturn ["busy"] * len(data)', 'pair');
+      const busy = run('import time\ntime.sleep(0.6)\nreturn ["busy"] * len(data)', 'pair');
       await sleep(80);
       const answers = await Promise.all([run(code, 'pair'), run(code, 'pair')]);
       await busy;

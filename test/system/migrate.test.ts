@@ -26,7 +26,7 @@ describe('davy migrate', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, 'migrate', ...args], {
       cwd: dir,
       encoding: 'utf8',
-      env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir },
+      env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir, NODE_DISABLE_COMPILE_CACHE: '1' },
     });
     return { status, stdout, stderr };
   };

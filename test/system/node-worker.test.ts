@@ -13,7 +13,8 @@ export async function initialize(context: { modelConfig: { prefix: string } }): 
 }
 export async function handle(data, context) {
   if (data.some((row) => row.body === 'break')) throw new Error('secret detail');
-  if (data.some((row) => row.body === 'wait')) await new Promise((resolve) => context.getSignal(0).addEventListener('abort', resolve));
+  const signal = context.getSignal(0);
+  if (data.some((row) => row.body === 'wait') && !signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
   context.setResponseStatus(201, 'Made', 0);
   context.setResponseContentType(0, 'text/plain');
   context.sendIntermediate(0, 'first ');
