@@ -52,15 +52,15 @@ def add_operator_paths() -> None:
     sys.path += [os.path.abspath(entry) for entry in named if entry]
 
 
-def open_archive(model_dir: str) -> None:
-    """Puts the model directory first on the search path, behind the reserved names.
+def open_archive(model_dir: str, packages: str | None = None) -> None:
+    """Puts the model directory, then packages of its own, first on the search path, behind the reserved names.
 
     Until this call nothing in the archive can be imported, not even by a framework's optional imports.
     """
     trusted = list(sys.path)
     sys.meta_path.insert(0, _ReservedFinder(trusted))
     sys.path_hooks.insert(0, _archive_hook(model_dir))
-    sys.path[:] = [model_dir, *trusted]
+    sys.path[:] = [model_dir, *([packages] if packages else []), *trusted]
     sys.path_importer_cache.clear()
 
 

@@ -53,7 +53,7 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
             # imported while the archive is still out of reach: none of its code may run ahead of the cage.
             frameworks.import_early(model.get("handler"), model_dir)
             logger.info("Restrictions in force: %s", cage.apply(wanted_cage))
-        open_archive(model_dir)
+        open_archive(model_dir, model.get("packages"))
         entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
         torch_ready = frameworks.limit_torch(threads)
         handle = entry.load(context)

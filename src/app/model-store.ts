@@ -9,6 +9,7 @@ import { openTrustJudge, readTrustPolicy } from './trust.ts';
 export interface Admission {
   readonly store: LocalModelStore;
   readonly judge: AdmissionJudge;
+  readonly threads: AdmissionThreads;
 }
 
 export async function openModelStore(settings: Settings, announcements: Announcements): Promise<Admission> {
@@ -34,5 +35,5 @@ export async function openModelStore(settings: Settings, announcements: Announce
       return { isAllowed: admissionVerdict(all, accepted) === 'allow', findings: all };
     },
   });
-  return { store, judge };
+  return { store, judge, threads };
 }

@@ -21,6 +21,7 @@ import type { GrpcListeners } from '../grpc/index.ts';
 import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
 import { listeningLine } from './listening-line.ts';
 import { inspectMachine } from './machine.ts';
+import { openPackages } from './packages.ts';
 import { servingSettings } from './serving-settings.ts';
 import { Snapshots } from './snapshots.ts';
 import { startupModels } from './startup-models.ts';
@@ -74,7 +75,8 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     limitsFor: isolation.limitsFor,
     operatorEnv: workerEnv(settings, process.env),
   });
-  const { store, judge } = await openModelStore(settings, announcements);
+  const { store, judge, threads } = await openModelStore(settings, announcements);
+  const packages = await openPackages(settings, isolation, threads);
 
   const shard = new Shard({
     clock: systemClock,
@@ -86,6 +88,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     settings: servingSettings(settings, machine, metricsConfig.modelMetrics),
     store,
     judge,
+    packages,
     shard,
     clock: systemClock,
     announce: announcements,

@@ -27,6 +27,8 @@ export {
 export { describeArchive, type ArchiveDescription } from './description.ts';
 export { fallbackModelName, fileNameOf } from './model-name.ts';
 export { quote, refuse } from './refusal.ts';
+export { MAX_REQUIREMENTS_BYTES, parseRequirements, type PinnedRequirement } from './requirements.ts';
+export { bestWheel, installedName } from './wheel.ts';
 export type { ContentInspector, Inspection, QuarantinedFile } from './inspection.ts';
 export {
   inspectContent,

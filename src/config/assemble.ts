@@ -110,6 +110,7 @@ export function assemble(v: Values, resolved: Resolved, sources: Sources, facts:
       startupTimeoutSec: v.default_startup_timeout,
       stopTimeoutSec: v.unregister_model_timeout,
       python: v.python,
+      packages: { indexUrl: v.pip_index_url, fileOrigins: v.pip_file_origins },
       isolation: v.isolation,
       limits: {
         memoryBytes: v.worker_memory_limit,

@@ -9,7 +9,7 @@ export const FEATURES = {
   openInference: { status: 'ready', title: 'the Open Inference Protocol' },
   cors: { status: 'ready', title: 'CORS headers' },
   isolation: { status: 'ready', title: 'the worker cage' },
-  pythonDependencies: { status: 'later', title: 'per-model Python dependencies' },
+  pythonDependencies: { status: 'ready', title: 'per-model Python dependencies' },
   snapshots: { status: 'ready', title: 'snapshots' },
   workflows: { status: 'never', title: 'workflows, which TorchServe 0.12 refuses too' },
   metrics: { status: 'ready', title: 'metrics' },

@@ -200,6 +200,8 @@ export interface Settings {
     readonly stopTimeoutSec: number;
     /** Interpreter of `runtime: python`: a path, or a name looked up in PATH. */
     readonly python: string;
+    /** Where packages of models come from. */
+    readonly packages: { readonly indexUrl: string | undefined; readonly fileOrigins: readonly string[] };
     readonly isolation: IsolationLevel;
     /** Ceilings of every worker; undefined: derived from the machine and the model. Sizes in bytes. */
     readonly limits: {

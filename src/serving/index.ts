@@ -12,6 +12,8 @@ export type {
   AdmissionJudge,
   AdmissionRecord,
   AdmitOptions,
+  PackageProvider,
+  PackageRequest,
   AdmittedModel,
   BatchItem,
   BatchResult,

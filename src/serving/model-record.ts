@@ -15,6 +15,8 @@ export interface ModelRecord {
   readonly plan: ServingPlan;
   readonly fleet: Fleet;
   readonly isLoadedAtStartup: boolean;
+  /** Packages that were installed for this model; null before, and without any. */
+  packagesDir: string | null;
   /** As last scaled. */
   minWorkers: number;
   maxWorkers: number;

@@ -75,6 +75,19 @@ export interface ModelStore {
   listAll(): Promise<readonly string[]>;
 }
 
+export interface PackageRequest {
+  readonly modelDir: string;
+  /** Relative to `modelDir`, as the manifest names it. */
+  readonly requirementsFile: string;
+  readonly interpreter: string;
+}
+
+/** Gets the Python packages that a model's requirements file names, before any of its workers starts (surface spec 8.5). */
+export interface PackageProvider {
+  /** A read-only folder for the search path of that model's workers. Throws when it cannot be had as it is pinned. */
+  provide(request: PackageRequest, signal: AbortSignal): Promise<string>;
+}
+
 /** Everything one worker process needs to know. Data only, so that it could cross a process boundary. */
 export interface WorkerSpec {
   /** TorchServe's worker id: a number counting up from 9000, as text. */
@@ -83,6 +96,8 @@ export interface WorkerSpec {
   /** Interpreter for `python`, by path or name. */
   readonly interpreter: string | undefined;
   readonly dir: string;
+  /** Packages of the model's own; null without any. */
+  readonly packagesDir: string | null;
   readonly threads: number;
   readonly gpuId: number | null;
   readonly startupTimeoutMs: number;

@@ -1,5 +1,5 @@
 // From a reference to a registered model, and back: admission, naming, planning, the lane and the fleet of one version.
-import { displayUrl, toFault, type Clock, type Finding } from '../kernel/index.ts';
+import { displayUrl, Fault, toFault, type Clock, type Finding } from '../kernel/index.ts';
 import { planServing, type CallerWishes } from '../model/index.ts';
 import type { Announcements } from './announcements.ts';
 import { Catalog } from './catalog.ts';
@@ -9,10 +9,10 @@ import { identify } from './identify.ts';
 import { laneSpec } from './lane-spec.ts';
 import type { RegisterRequest } from './management.ts';
 import type { ModelRecord } from './model-record.ts';
-import type { AdmissionJudge, ModelStore } from './ports.ts';
+import type { AdmissionJudge, AdmittedModel, ModelStore, PackageProvider } from './ports.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import type { ShardControl } from './shard-protocol.ts';
-import { threadsPerWorker, workerSpec } from './worker-spec.ts';
+import { interpreterOf, threadsPerWorker, workerSpec } from './worker-spec.ts';
 
 export interface RegistrarOptions {
   readonly settings: ServingSettings;
@@ -22,6 +22,8 @@ export interface RegistrarOptions {
   readonly shard: ShardControl;
   readonly clock: Clock;
   readonly announce: Announcements;
+  /** Undefined: models bring no packages (`install_py_dep_per_model`). */
+  readonly packages?: PackageProvider | undefined;
 }
 
 /** What a snapshot knows beyond wishes: a state that the model was in (surface spec 7.7). */
@@ -37,6 +39,8 @@ export interface RestoredState {
 const GRACE_SHARE = 0.9;
 /** Downloads and scans of very large models included. */
 const ADMISSION_LIMIT_MS = 30 * 60_000;
+/** Gigabytes of wheels over a slow line. */
+const PACKAGES_LIMIT_MS = 15 * 60_000;
 
 /** A model under its name, after all checks and before it is planned. */
 type Vetted = Pick<ModelRecord, 'name' | 'version' | 'handler' | 'runtimeLabel' | 'admitted' | 'admission'>;
@@ -84,6 +88,7 @@ export class Registrar {
       await this.withdraw(record);
       throw error;
     }
+    await this.#providePackages(record, signal);
     return record;
   }
 
@@ -104,6 +109,31 @@ export class Registrar {
         ...(findings.length === 0 ? {} : { findings }),
       },
     });
+  }
+
+  /** Surface spec 3.1: a model whose packages cannot be had stays registered, without workers. */
+  async #providePackages(record: ModelRecord, signal: AbortSignal): Promise<void> {
+    const { packages, settings, announce } = this.#options;
+    const requirementsFile = requirementsOf(record.admitted);
+    if (packages === undefined || requirementsFile === undefined) return;
+    const interpreter = interpreterOf(record.runtimeLabel, settings);
+    try {
+      const { dir: modelDir, files } = record.admitted;
+      if (!files.includes(requirementsFile))
+        throw new Fault('invalid_model', 'The archive has no such requirements file.');
+      record.packagesDir = await packages.provide(
+        { modelDir, requirementsFile, interpreter },
+        AbortSignal.any([signal, AbortSignal.timeout(PACKAGES_LIMIT_MS)]),
+      );
+      announce.notice.publish({ level: 'info', message: `Installed custom pip packages for model ${record.name}` });
+    } catch (cause) {
+      record.minWorkers = 0;
+      record.maxWorkers = 0;
+      const message = `Custom pip package installation failed for model ${record.name}`;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      announce.notice.publish({ level: 'error', message: `${message}: ${why}`, cause });
+      throw new Fault('model_error', message, { cause });
+    }
   }
 
   /** From an admitted model to a registered one, without a pause: of two callers with one name, exactly one succeeds. */
@@ -131,10 +161,21 @@ export class Registrar {
       nextWorkerId: () => String(this.#nextWorkerId++),
       assignGpu: () => this.#gpus.next(plan.deviceType, plan.deviceIds),
       specFor: (workerId, gpuId) =>
-        workerSpec({ ...vetted, plan, workerId, gpuId, threads: this.#threads() }, settings),
+        workerSpec(
+          { ...vetted, plan, workerId, gpuId, threads: this.#threads(), packagesDir: record.packagesDir },
+          settings,
+        ),
     });
     const { minWorkers, maxWorkers } = plan;
-    const record = { ...vetted, plan, fleet, isLoadedAtStartup, minWorkers, maxWorkers };
+    const record: ModelRecord = {
+      ...vetted,
+      plan,
+      fleet,
+      isLoadedAtStartup,
+      packagesDir: null,
+      minWorkers,
+      maxWorkers,
+    };
     this.catalog.add(record);
     shard.openLane(laneSpec(record, settings), this.catalog.isDefault(record));
     this.announce(record, 'registered', { digest: admitted.digest, url: admitted.url });
@@ -197,4 +238,12 @@ export class Registrar {
 function findingsIn(cause: unknown): readonly string[] {
   if (typeof cause !== 'object' || cause === null || !('findings' in cause)) return [];
   return (cause.findings as readonly Finding[]).map(({ code, member }) => `${code} ${member}`);
+}
+
+/** Of a Python model, where its manifest names one. */
+function requirementsOf({ runtime, manifest }: AdmittedModel): string | undefined {
+  const model = manifest?.['model'];
+  const file =
+    typeof model === 'object' && model !== null ? (model as Record<string, unknown>)['requirementsFile'] : undefined;
+  return runtime === 'python' && typeof file === 'string' && file !== '' ? file : undefined;
 }

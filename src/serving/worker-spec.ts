@@ -13,6 +13,7 @@ export interface WorkerSpecInput {
   readonly workerId: string;
   readonly gpuId: number | null;
   readonly threads: number;
+  readonly packagesDir: string | null;
 }
 
 /** setTimeout's ceiling, used where there is to be no limit. */
@@ -24,10 +25,9 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
   return {
     workerId: input.workerId,
     runtime: admitted.runtime,
-    // Surface spec 8.2: `python` is the configured interpreter, `python3` the one on PATH.
-    interpreter:
-      admitted.runtime === 'python' ? (input.runtimeLabel === 'python3' ? 'python3' : settings.python) : undefined,
+    interpreter: admitted.runtime === 'python' ? interpreterOf(input.runtimeLabel, settings) : undefined,
     dir: admitted.dir,
+    packagesDir: input.packagesDir,
     threads,
     gpuId,
     startupTimeoutMs: milliseconds(plan.startupTimeoutSec),
@@ -39,6 +39,7 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
       name,
       version,
       dir: admitted.dir,
+      packages: input.packagesDir,
       handler: handler ?? null,
       manifest: admitted.manifest,
       config: admitted.config ?? {},
@@ -55,6 +56,10 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
     },
   };
 }
+
+/** Surface spec 8.2: `python` is the configured interpreter, `python3` the one on PATH. */
+export const interpreterOf = (runtimeLabel: string, { python }: ServingSettings): string =>
+  runtimeLabel === 'python3' ? 'python3' : python;
 
 /** CPU threads for each of `workers` processes: the budget shared out, never less than one. */
 export function threadsPerWorker(cpuBudget: number, workers: number): number {

@@ -3,6 +3,7 @@ import type { WorkerLauncher } from '../serving/index.ts';
 import { WorkerProcess, type WorkerProcessOptions } from './worker-process.ts';
 
 export * from './cage/index.ts';
+export { askWheelTags, type WheelTags } from './wheel-tags.ts';
 export type { WorkerProcessOptions } from './worker-process.ts';
 
 export function createWorkerLauncher(options: WorkerProcessOptions): WorkerLauncher {

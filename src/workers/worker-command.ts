@@ -26,7 +26,7 @@ export function workerCommand(spec: WorkerSpec, operatorEnv: Readonly<Record<str
       file: spec.interpreter ?? 'python3',
       args: ['-I', '-B', join(PYTHON_DIR, 'davy_worker', '__main__.py')],
       env: { ...env, PYTHONUNBUFFERED: '1' },
-      readOnlyPaths: [PYTHON_DIR],
+      readOnlyPaths: spec.packagesDir === null ? [PYTHON_DIR] : [PYTHON_DIR, spec.packagesDir],
     };
   }
   return {

@@ -7,6 +7,7 @@ import {
   javaBoolean,
   nameList,
   oneOf,
+  origin,
   plainText,
   refuse,
   strictBoolean,
@@ -27,6 +28,25 @@ function size(min: number, shown: string): ValueParser<number> {
     },
   };
 }
+
+const webFolder: ValueParser<string> = {
+  syntax: '`https://host/path/`',
+  parse(text, site) {
+    const url = URL.parse(text.endsWith('/') ? text : `${text}/`);
+    if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.href;
+    throw refuse(site, 'must be an address such as https://packages.example.com/simple/, without credentials.');
+  },
+};
+
+const originList: ValueParser<readonly string[]> = {
+  syntax: 'origins with commas between them',
+  parse: (text, site) =>
+    text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '')
+      .map((item) => origin.parse(item, site)),
+};
 
 export const WORKER_KEYS = {
   default_workers_per_model: torchserveKey(integer(0), {
@@ -55,6 +75,17 @@ export const WORKER_KEYS = {
     env: null,
     doc: 'Interpreter of Python workers.',
     isSecurity: true,
+  }),
+  pip_index_url: davyKey(webFolder, {
+    doc: 'Package index (its simple API) that `install_py_dep_per_model` gets wheels from. Unset: models with requirements do not load.',
+    isSecurity: true,
+    feature: 'pythonDependencies',
+  }),
+  pip_file_origins: davyKey(originList, {
+    default: '',
+    doc: 'Further origins, such as `https://files.example.com`, that the index’s files may lie at, with commas between them.',
+    isSecurity: true,
+    feature: 'pythonDependencies',
   }),
   isolation: davyKey(oneOf('strict', 'process', 'none'), {
     default: 'strict',

@@ -56,6 +56,7 @@ export class HostileWorker {
         responseTimeoutMs: 30_000,
         maxResponseBytes: 1 << 20,
         artifactBytes: 0,
+        packagesDir: null,
         askedLimits: undefined,
         load: { ...LOAD, dir },
       },
