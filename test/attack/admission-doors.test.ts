@@ -145,6 +145,7 @@ describe('a hostile model at the doors', () => {
       }
     });
     await assertNothingHappened(before);
+    await server.until(/AUDIT .*subject=PKL-09_template/);
     const refusals = server.output().match(/AUDIT .*refused admit_model .*/g) ?? [];
     // One is unpacked, and refused for its name.
     assert.ok(refusals.length >= archives.length - 1, `${refusals.length} refusals in the audit log`);

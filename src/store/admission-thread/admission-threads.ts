@@ -63,7 +63,7 @@ export class AdmissionThreads implements AsyncDisposable {
       this.#wake(idle);
       return idle;
     }
-    return new Worker(ENTRY, {
+    const thread = new Worker(ENTRY, {
       name: 'davy-admission',
       // Nothing of ours: what parses hostile bytes needs no variables and no arguments.
       env: compileCache(),
@@ -71,6 +71,9 @@ export class AdmissionThreads implements AsyncDisposable {
       execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     });
+    // What fails after its answer, with nobody listening, must not end the server.
+    thread.on('error', () => {});
+    return thread;
   }
 
   /** An idle thread keeps neither the process alive nor its memory for long. */

@@ -1,5 +1,6 @@
 // The entry of an admission thread: one job at a time, one answer each.
 import { parentPort } from 'node:worker_threads';
+import type { Finding, Severity } from '../../kernel/index.ts';
 import {
   describeArchive,
   inspectContent,
@@ -40,7 +41,7 @@ async function perform(job: Job): Promise<unknown> {
     case 'describe':
       return await describe(job.files);
     case 'inspect':
-      return await inspectContent(job.files.map(asFile), signal);
+      return worst(await inspectContent(job.files.map(asFile), signal));
     case 'verify':
       return await verifyPublished(job, await published(job.files), signal);
     case 'formats':
@@ -53,6 +54,16 @@ const unpacked = (digest: string, { contents, directories }: Quarantine): Unpack
   files: contents,
   directories,
 });
+
+/** What thousands of files have to say is copied to the server's own thread, which must not wait for it. */
+const MAX_FINDINGS = 1000;
+const SEVERITIES: readonly Severity[] = ['critical', 'high', 'medium', 'low', 'info'];
+
+function worst(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.length <= MAX_FINDINGS) return findings;
+  const weight = ({ severity }: Finding): number => SEVERITIES.indexOf(severity);
+  return findings.toSorted((a, b) => weight(a) - weight(b)).slice(0, MAX_FINDINGS);
+}
 
 const asFile = ({ name, path, size }: StoredName): StoredFile => storedFile(name, path, size);
 

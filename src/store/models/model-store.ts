@@ -56,6 +56,8 @@ const ANONYMOUS_S3: S3Settings = {
 
 /** Models unpacked at the same time: enough to use a disk, few enough to leave the processors to predictions. */
 const CONCURRENT_ADMISSIONS = 2;
+/** Each may hold a connection for an hour; models of the store do not wait for them. */
+const CONCURRENT_DOWNLOADS = 8;
 
 /** Throws `invalid_configuration` for a bad `allowed_urls` entry or a state directory that is not ours. */
 export async function createModelStore(options: ModelStoreOptions): Promise<LocalModelStore> {
@@ -85,6 +87,7 @@ class AdmittingStore implements LocalModelStore {
   readonly #downloads: DownloadOptions;
   readonly #s3: S3Settings;
   readonly #threads: AdmissionThreads;
+  readonly #fetching = new Turns<string>(CONCURRENT_DOWNLOADS);
   readonly #taking = new Turns<symbol>(CONCURRENT_ADMISSIONS);
   /** By digest: a model is published and removed by one at a time, without waiting for other models. */
   readonly #turns = new Turns<string>(Infinity);
@@ -185,7 +188,7 @@ class AdmittingStore implements LocalModelStore {
       await using quarantine = await Quarantine.create(this.#incoming);
       const { handle, path } = await quarantine.scratch('download');
       await using file = handle;
-      await download(remote, shown, file, this.#downloads, signal);
+      await this.#fetching.run(name, () => download(remote, shown, file, this.#downloads, signal));
       const published = await this.#takeFile(file, name, signal);
       return await this.#keep(published, path, join(store, name), shown);
     } finally {
