@@ -1,5 +1,5 @@
 // The describe document of one model version, in the documented order (surface spec 3.3), with Davy's additions at the end.
-import type { DeathCause } from './ports.ts';
+import type { AdmissionRecord, DeathCause } from './ports.ts';
 import type { FleetWorker } from './fleet.ts';
 import type { ModelDescription } from './management.ts';
 import type { ModelRecord } from './model-record.ts';
@@ -58,7 +58,23 @@ export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelD
     ...(plan.reductions.length + admitted.warnings.length === 0
       ? {}
       : { warnings: [...admitted.warnings, ...plan.reductions] }),
-    ...(record.admission === undefined ? {} : { admission: record.admission }),
+    ...(record.admission === undefined ? {} : { admission: describeAdmission(record.admission) }),
+  };
+}
+
+const SEVERITIES = ['critical', 'high', 'medium', 'low', 'info'];
+/** A hostile archive can provoke one for each of its ten thousand members; the worst are shown. */
+const MAX_FINDINGS = 200;
+
+function describeAdmission(admission: AdmissionRecord): Record<string, unknown> {
+  const worstFirst = admission.findings.toSorted(
+    (a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity),
+  );
+  const omitted = Math.max(0, worstFirst.length - MAX_FINDINGS);
+  return {
+    ...admission,
+    findings: worstFirst.slice(0, MAX_FINDINGS),
+    ...(omitted === 0 ? {} : { omittedFindings: omitted }),
   };
 }
 

@@ -1,7 +1,7 @@
 // A server with a trust policy: what is signed by the right people is served, anything else is not, and versions stay what they are.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -11,6 +11,7 @@ import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts'
 import { startRealServer, type RealServer } from '../support/real-server.ts';
 
 const PKI = join(import.meta.dirname, '../fixtures/provenance/pki');
+const KEYLESS = join(import.meta.dirname, '../fixtures/provenance/keyless');
 
 interface Described {
   readonly admission: {
@@ -69,9 +70,15 @@ describe('a server with a trust policy', () => {
       .digest('hex');
     const policy = [
       'version: 1',
-      'signers: { company: { roots: root.pem, identity: release@example.com } }',
+      'signers:',
+      '  company: { roots: root.pem, identity: release@example.com }',
+      '  ci:',
+      `    trusted_root: ${join(KEYLESS, 'trusted_root.json')}`,
+      '    identity: https://github.com/example/models/.github/workflows/sign.yml@refs/heads/main',
+      '    issuer: https://token.example.com',
       'rules:',
       '  - { models: signed*, signature: company }',
+      '  - { models: keyless, signature: ci }',
       `  - { models: pinned, sha256: ${pin} }`,
       '  - { models: data, formats: [safetensors, onnx] }',
       '  - { models: free* }',
@@ -176,7 +183,28 @@ describe('a server with a trust policy', () => {
     await server.until(/free2 1\.0 is another content than before/);
   });
 
+  test('serves what was signed without a key, when identity and log agree, and by nobody else', async () => {
+    mkdirSync(path('keyless/sub'), { recursive: true });
+    writeFileSync(path('keyless/weights.txt'), 'not really weights\n');
+    writeFileSync(path('keyless/sub/config.json'), '{}\n');
+    cpSync(join(KEYLESS, 'model.sig'), path('keyless.sig'));
+    assert.equal((await register('keyless&initial_workers=0')).status, 200);
+    const { admission } = await describeModel('keyless');
+    assert.deepEqual([admission.rule, admission.signer?.name], ['rule 2 (keyless)', 'ci']);
+    const response = await server.manage('POST', '/models?url=keyless&model_name=signed-keyless&initial_workers=0');
+    assert.match(await response.text(), /signature_untrusted/);
+  });
+
   test('tells the audit log every verdict', async () => {
-    await server.until(/admit_model/, 5000);
+    await server.until(/allowed admit_model principal=server subject=signed:1\.0.*release@example/, 5000);
+    await server.until(/refused admit_model principal=server subject=stranger:1\.0.*model_not_trusted/, 5000);
+  });
+
+  test('does not start with a policy that it does not understand', async () => {
+    const broken = join(dir, 'broken.yaml');
+    writeFileSync(broken, 'version: 1\nrules: [{ models: a, signatures: x }]\ndefault: deny\n');
+    const { code, out } = await run(dir, 'serve', '--ncs', '--set', `trust_policy=${broken}`, `state_dir=${dir}/other`);
+    assert.equal(code, 1);
+    assert.match(out, /broken\.yaml: rules\.0: Unrecognized key: "signatures"/);
   });
 });

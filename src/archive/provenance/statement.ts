@@ -6,8 +6,8 @@ import { createHash } from 'node:crypto';
 import { Refusal } from '../content/refusal.ts';
 import { parseStrictJson, type Json, type JsonObject } from '../content/strict-json.ts';
 
-export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
-export const PREDICATE_TYPE = 'https://model_signing/signature/v1.0';
+const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
+const PREDICATE_TYPE = 'https://model_signing/signature/v1.0';
 /** How the reference implementation names the only file of a model that is a single file. */
 export const SINGLE_FILE = '.';
 

@@ -40,7 +40,7 @@ export interface DigestSource {
 const ARCHIVE = /\.(mar|war|zip|tgz|tar\.gz)$/i;
 
 /** Whether a signature leaves this out of a directory: at its top only, as OpenSSF Model Signing has it (6.2). */
-export const isIgnored = (name: string): boolean => GIT_PATHS.includes(name.split('/', 1)[0]!);
+const isIgnored = (name: string): boolean => GIT_PATHS.includes(name.split('/', 1)[0]!);
 
 /** Reads every byte once. Throws `archive_refused` for links and special files, `usage` for what is no model. */
 export async function readModelFiles(path: string, signal: AbortSignal): Promise<ModelFiles> {
