@@ -7,9 +7,13 @@ export interface QueueBounds {
   readonly maxBytes: number;
 }
 
+/** Ended jobs that may stand between waiting ones before they are swept out. */
+const MAX_ENDED = 64;
+
 export class JobQueue implements WaitingJobs {
   readonly #bounds: QueueBounds;
-  #jobs: Job[] = [];
+  /** From `#head` on, the jobs in order; before it, slots that were cleared, so that finished jobs can be collected. */
+  #jobs: (Job | undefined)[] = [];
   #head = 0;
   #count = 0;
   #bytes = 0;
@@ -49,10 +53,11 @@ export class JobQueue implements WaitingJobs {
     job.isQueued = false;
     this.#count -= 1;
     this.#bytes -= job.bytes;
+    this.#sweep();
   }
 
   peek(): Job | undefined {
-    while (this.#head < this.#jobs.length && this.#jobs[this.#head]!.hasEnded) this.#head += 1;
+    while (this.#jobs[this.#head]?.hasEnded) this.#shift();
     this.#compact();
     return this.#jobs[this.#head];
   }
@@ -69,7 +74,7 @@ export class JobQueue implements WaitingJobs {
     const batch: Job[] = [];
     for (let job: Job | undefined = first; job !== undefined && batch.length < limit; job = this.peek()) {
       if (batch.length > 0 && (job.isAlone || job.request.operation !== first.request.operation)) break;
-      this.#head += 1;
+      this.#shift();
       this.forget(job);
       batch.push(job);
       if (job.isAlone) break;
@@ -86,7 +91,7 @@ export class JobQueue implements WaitingJobs {
 
   /** Removes and returns everything that still waits. */
   drain(): Job[] {
-    const waiting = this.#jobs.slice(this.#head).filter((job) => !job.hasEnded);
+    const waiting = this.#jobs.filter((job) => job !== undefined && !job.hasEnded) as Job[];
     this.#jobs = [];
     this.#head = 0;
     this.#count = 0;
@@ -98,6 +103,18 @@ export class JobQueue implements WaitingJobs {
     job.isQueued = true;
     this.#count += 1;
     this.#bytes += job.bytes;
+  }
+
+  /** Nobody looks while every worker is busy: clients that come and go must not leave their requests behind. */
+  #sweep(): void {
+    if (this.#jobs.length - this.#head <= 2 * this.#count + MAX_ENDED) return;
+    this.#jobs = this.#jobs.filter((job) => job?.isQueued === true);
+    this.#head = 0;
+  }
+
+  #shift(): void {
+    this.#jobs[this.#head] = undefined;
+    this.#head += 1;
   }
 
   #compact(): void {
