@@ -78,6 +78,7 @@ test('what is not understood stops the start instead of switching a scanner off'
     [{ kind: 'executable', argv: [] }],
     [{ kind: 'http', url: 'file:///etc/passwd' }],
     [{ kind: 'http', url: 'nowhere' }],
+    [{ kind: 'http', url: 'https://user:password@scan.test/' }],
   ];
   for (const list of lists) assert.throws(() => parse(list), isRefusal, JSON.stringify(list));
   assert.throws(() => scannerList.parse('clamd', SITE), isRefusal);

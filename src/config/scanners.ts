@@ -56,6 +56,11 @@ const COMMON = {
 };
 const VERDICT = { field: z.string().min(1).default('verdict'), clean: z.string().min(1).default('clean') };
 
+/** Secrets have keys of their own: this list is shown by `davy config`. */
+const SERVICE = z
+  .url({ protocol: /^https?$/ })
+  .refine((url) => !/^[^/]*\/\/[^/]*@/.test(url), 'a URL without user and password');
+
 const ENTRY = z.discriminatedUnion('kind', [
   z
     .strictObject({
@@ -76,7 +81,7 @@ const ENTRY = z.discriminatedUnion('kind', [
     kind: z.literal('virustotal'),
     ...COMMON,
     minDetections: z.number().int().min(1).default(1),
-    endpoint: z.url({ protocol: /^https?$/ }).default('https://www.virustotal.com/api/v3/'),
+    endpoint: SERVICE.default('https://www.virustotal.com/api/v3/'),
   }),
   z.strictObject({
     kind: z.literal('executable'),
@@ -88,7 +93,7 @@ const ENTRY = z.discriminatedUnion('kind', [
       .refine(([program]) => program?.startsWith('/'), 'the program is an absolute path')
       .refine((argv) => argv.slice(1).some((arg) => arg.includes('{file}')), 'one argument must contain {file}'),
   }),
-  z.strictObject({ kind: z.literal('http'), ...COMMON, ...VERDICT, url: z.url({ protocol: /^https?$/ }) }),
+  z.strictObject({ kind: z.literal('http'), ...COMMON, ...VERDICT, url: SERVICE }),
 ]);
 const LIST = z.array(ENTRY).max(16);
 

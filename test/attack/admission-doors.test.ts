@@ -19,6 +19,7 @@ import { startRealServer, type RealServer } from '../support/real-server.ts';
 
 /** A version that was registered keeps its content; what remembers that stays. */
 const REMEMBERED = /\/logs\b|\/state\/registered\//;
+const SIGNING_KEY = 'wJalrXUtnFEMI-EXAMPLEKEY';
 const SECRET = 'SECRET-IMDS-01';
 /** Faults of admission and of bad requests; anything else is a failure of ours. */
 const REFUSALS: readonly number[] = [400, 404, 409];
@@ -29,6 +30,7 @@ describe('a hostile model at the doors', () => {
   let canary: Canary;
   let internal: Recorder;
   let allowed: Recorder;
+  let bucket: Recorder;
   let server: RealServer;
   let archives: readonly HostileArchive[];
   const good = buildZip([
@@ -46,6 +48,7 @@ describe('a hostile model at the doors', () => {
         return { status: 302, body: '', location: `http://127.0.0.1:${internal.port}/x.mar` };
       return { status: path.includes('404') ? 404 : 200, body: `<html>${SECRET}</html>` };
     });
+    bucket = await record(() => ({ status: 200, body: good }));
     store = makeModelStore();
     store.add('canary', NOOP);
     archives = hostileArchives(canary);
@@ -57,14 +60,18 @@ describe('a hostile model at the doors', () => {
       modelStore: store.dir,
       models: ['canary'],
       flags: ['--enable-model-api'],
-      config: [`allowed_urls=http://127.0.0.1:${allowed.port}/good/.*,file://.*,http://models.test:${allowed.port}/.*`],
+      env: { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: SIGNING_KEY },
+      config: [
+        `allowed_urls=http://127.0.0.1:${allowed.port}/good/.*,file://.*,http://models.test:${allowed.port}/.*,s3://models/.*`,
+        `s3_endpoint=http://127.0.0.1:${bucket.port}`,
+      ],
     });
   });
   after(async () => {
     await server?.stop();
     store?.[Symbol.dispose]();
     rmSync(outside, { recursive: true, force: true });
-    for (const recorder of [internal, allowed]) await recorder?.close();
+    for (const recorder of [internal, allowed, bucket]) await recorder?.close();
   });
 
   /** Everything on the disk that a registration could touch, except logs, which only grow. */
@@ -204,6 +211,7 @@ describe('a hostile model at the doors', () => {
       'what a server sent, or a signed URL, was written down',
     );
     assert.ok(!server.output().includes(SECRET));
+    assert.deepEqual(bucket.hits, []);
   });
 
   test('is refused over gRPC as over REST (URL-19, MAR, PKL)', async () => {
@@ -327,6 +335,48 @@ describe('a hostile model at the doors', () => {
     assert.equal((await server.manage('DELETE', '/models/good')).status, 200);
     await assertNothingHappened(before);
     assert.ok(!(await contentsOf(server.dir)).includes(SECRET));
+  });
+
+  test('sees credentials of the object store nowhere else (URL-17, 18)', async () => {
+    const before = await trees(REMEMBERED);
+    for (const url of [
+      's3://other/x.mar',
+      's3://models.evil/x.mar',
+      's3://models@other/x.mar',
+      's3://models/',
+      'S3://other/x.mar',
+    ])
+      assertRefused(await register(url), url);
+    const { status, text } = await register('s3://models/team/ok.mar');
+    assert.equal(status, 200, text);
+    assert.deepEqual(bucket.hits, ['/models/team/ok.mar']);
+    assert.match(bucket.credentials[0] ?? '', /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\//);
+    assert.equal((await server.manage('DELETE', '/models/good')).status, 200);
+    await assertNothingHappened(before, REMEMBERED);
+    assert.deepEqual([...allowed.credentials, ...internal.credentials], []);
+    assert.ok(!(await contentsOf(server.dir)).includes(SIGNING_KEY));
+    assert.ok(!server.output().includes(SIGNING_KEY));
+  });
+
+  test('does not get between the worker and the modules it imports itself (MAR-17)', async () => {
+    const trap = `open(${JSON.stringify(canary.path)}, "w")\nraise RuntimeError("imported")\n`;
+    const names = [
+      'json.py',
+      'os.py',
+      'socket.py',
+      'torch.py',
+      'encodings.py',
+      'ts/__init__.py',
+      'davy_worker/__init__.py',
+    ];
+    store.addArchive('shadow.mar', 'shadow', NOOP, { files: Object.fromEntries(names.map((name) => [name, trap])) });
+    const { status, text } = await register('shadow.mar');
+    assert.equal(status, 200, text);
+    const answer = await server.predict('shadow', 'x');
+    assert.equal(await answer.text(), 'OK');
+    assert.equal((await server.manage('DELETE', '/models/shadow')).status, 200);
+    assert.ok(!existsSync(canary.path));
+    rmSync(join(store.dir, 'shadow.mar'));
   });
 
   test('is left out at start-up, and the others are served', async () => {

@@ -6,22 +6,30 @@ import { Worker } from 'node:worker_threads';
 import { refuse } from '../../archive/index.ts';
 import type { Finding } from '../../kernel/index.ts';
 import type { SignatureCheck } from '../provenance/verify-published.ts';
+import { Turns } from '../models/turns.ts';
 import { errorOf, type Answer, type Job, type PublishedName, type Results, type StoredName } from './jobs.ts';
 
 /** Of JavaScript objects: the largest honest header (100 MB of safetensors) parses within it. */
 const MAX_HEAP_MB = 1024;
+/** Enough to keep a disk busy, few enough to leave the processors to predictions. */
+const MAX_BUSY_THREADS = 2;
 /** A thread costs 15 MB and a tenth of a second to start: worth keeping between the models of one deployment. */
 const IDLE_MS = 10_000;
 const ENTRY = new URL(`./thread-main${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 
 export class AdmissionThreads implements AsyncDisposable {
+  readonly #turns = new Turns<symbol>(MAX_BUSY_THREADS);
   readonly #idle = new Map<Worker, NodeJS.Timeout>();
 
   /**
    * Rejects with what the job threw. When `signal` fires, the thread is gone before this rejects: nobody reads
    * descriptors or writes into directories after that.
    */
-  async run<J extends Job>(job: J, signal: AbortSignal): Promise<Results[J['kind']]> {
+  run<J extends Job>(job: J, signal: AbortSignal): Promise<Results[J['kind']]> {
+    return this.#turns.run(Symbol(job.kind), () => this.#run(job, signal));
+  }
+
+  async #run<J extends Job>(job: J, signal: AbortSignal): Promise<Results[J['kind']]> {
     signal.throwIfAborted();
     const thread = this.#take();
     let answer: Answer | undefined;

@@ -54,8 +54,8 @@ const ANONYMOUS_S3: S3Settings = {
   endpoint: undefined,
 };
 
-/** Models unpacked at the same time: enough to use a disk, few enough to leave the processors to predictions. */
-const CONCURRENT_ADMISSIONS = 2;
+/** Models between their archive and their admission: each is a copy on the disk, and may be waiting for a scanner. */
+const CONCURRENT_ADMISSIONS = 4;
 /** Each may hold a connection for an hour; models of the store do not wait for them. */
 const CONCURRENT_DOWNLOADS = 8;
 
