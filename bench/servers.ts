@@ -16,6 +16,8 @@ export interface BenchServer {
   readonly pid: number;
   readonly port: number;
   readonly token?: string;
+  /** Davy only: its management listener. */
+  readonly management?: { readonly url: string; readonly token: string };
   stop(): Promise<void>;
 }
 
@@ -33,14 +35,18 @@ export interface DavyOptions {
   readonly python: string;
   /** Undefined: the server's default. */
   readonly isolation: string | undefined;
+  /** Further handlers of `models/`, by file name without its ending. */
+  readonly models?: readonly string[];
+  /** `key=value` of config.properties. */
+  readonly settings?: readonly string[];
 }
 
 /** The real server with noop, echo and digits, one worker each, token authorisation on, default logs. */
-export async function startDavy({ python, isolation }: DavyOptions): Promise<BenchServer> {
+export async function startDavy({ python, isolation, models = [], settings = [] }: DavyOptions): Promise<BenchServer> {
   const folder = await mkdtemp(join(tmpdir(), 'davy-bench-'));
   const store = join(folder, 'models');
   await mkdir(store);
-  for (const name of ['noop', 'echo']) {
+  for (const name of ['noop', 'echo', ...models]) {
     const handler = join(import.meta.dirname, 'models', `${name}.py`);
     await writeArchive({
       modelName: name,
@@ -57,17 +63,28 @@ export async function startDavy({ python, isolation }: DavyOptions): Promise<Ben
   const args = [
     'serve',
     ...['--model-store', store, '--models', 'noop=noop.mar', 'echo=echo.mar', 'digits=digits-onnx.mar'],
+    ...models.map((name) => `${name}=${name}.mar`),
     ...['--inference-address', inference, '--management-address', management, '--metrics-address', metrics],
     ...['--python', python, '--pid-file', join(folder, 'davy.pid')],
     ...(isolation === undefined ? [] : ['--isolation', isolation]),
-    ...['--set', 'default_workers_per_model=1', `grpc_inference_port=${ports[3]}`, `grpc_management_port=${ports[4]}`],
+    ...[
+      '--set',
+      'default_workers_per_model=1',
+      `grpc_inference_port=${ports[3]}`,
+      `grpc_management_port=${ports[4]}`,
+      ...settings,
+    ],
   ];
   const { pid, stop } = await startNode(join(ROOT, 'bin', 'davy'), args, folder);
-  const keys = JSON.parse(await readFile(join(folder, 'key_file.json'), 'utf8')) as { inference: { key: string } };
+  const keys = JSON.parse(await readFile(join(folder, 'key_file.json'), 'utf8')) as Record<
+    'inference' | 'management',
+    { key: string }
+  >;
   return {
     pid,
     port: ports[0]!,
     token: keys.inference.key,
+    management: { url: management, token: keys.management.key },
     stop: async () => {
       await stop();
       await rm(folder, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { type Handler, type InputRow, type OutputItem, PredictionError, isPredictionError } from './handler-api.ts';
 import { BatchContext } from './handler-context.ts';
 import { batchFault } from './failures.ts';
+import { answerWithoutProc } from './without-proc.ts';
 import type { Batch, ItemResult, LoadModel, LoadedModel, ModelRuntime, RunRequest } from './protocol.ts';
 
 export class NodeRuntime implements ModelRuntime {
@@ -11,6 +12,7 @@ export class NodeRuntime implements ModelRuntime {
   #handler: Handler | undefined;
 
   async load(model: LoadModel): Promise<LoadedModel> {
+    answerWithoutProc();
     const handler = await importHandler(model);
     this.#model = model;
     this.#handler = handler;

@@ -1,0 +1,166 @@
+// The price of the cage: `strict` against `none`, interleaved in one run, and what a hostile neighbour costs. See README.md.
+//   node tools/launch.js bench/isolation.ts [--rounds N] [--seconds N] [--python PATH] [--level strict|process]
+import { fork } from 'node:child_process';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { LoadPlan } from './load-generator.ts';
+import { type LoadSummary, type Measurement, cpuPressure, median, treeCpuUs } from './measurement.ts';
+import { type BenchServer, startDavy } from './servers.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '3' },
+    python: { type: 'string', default: process.env['DAVY_PYTHON'] ?? 'python3' },
+    level: { type: 'string', default: 'strict' },
+  },
+});
+const ROUNDS = Number(flags.rounds);
+const MEASURE_MS = Number(flags.seconds) * 1000;
+const WARM_UP_MS = 700;
+
+type Load = Pick<LoadPlan, 'path' | 'connections' | 'body' | 'expectedBytes'>;
+const ROWS: Readonly<
+  Record<string, { readonly load: Load; readonly of: 'cpuUsPerRequest' | 'rps'; readonly target: string }>
+> = {
+  noop: {
+    load: { path: '/predictions/noop', connections: 16, body: { bytes: 16 }, expectedBytes: 12 },
+    of: 'cpuUsPerRequest',
+    target: 'CPU <= 1.15',
+  },
+  'echo 600 KB': {
+    load: { path: '/predictions/echo', connections: 4, body: { bytes: 600_000 }, expectedBytes: 600_000 },
+    of: 'cpuUsPerRequest',
+    target: 'CPU <= 1.10',
+  },
+  matmul: {
+    load: { path: '/predictions/matmul', connections: 2, body: { bytes: 16 }, expectedBytes: 12 },
+    of: 'rps',
+    target: 'throughput >= 0.97',
+  },
+};
+
+const pressure = cpuPressure();
+await priceOfTheCage();
+await hostileNeighbour();
+console.log(JSON.stringify({ pressureBefore: pressure, load: loadavg()[0], rounds: ROUNDS, measureMs: MEASURE_MS }));
+
+async function priceOfTheCage(): Promise<void> {
+  const options = { python: flags.python, models: ['matmul'], settings: ['enable_model_api=true'] };
+  const caged = await startDavy({ ...options, isolation: flags.level });
+  const bare = await startDavy({ ...options, isolation: 'none' });
+  try {
+    for (const [name, { load, of, target }] of Object.entries(ROWS)) {
+      const pairs = await interleaved(async (server) => (await measure(server, load))[of], caged, bare);
+      report(name, pairs, target);
+    }
+    report('ready with torch, ms', await interleaved(readyMs, caged, bare), 'time <= 1.10');
+  } finally {
+    await Promise.all([caged.stop(), bare.stop()]);
+  }
+}
+
+/** The neighbour's 99th percentile beside a model that takes whatever it gets, against the same without it. */
+async function hostileNeighbour(): Promise<void> {
+  const settings = ['enable_model_api=true', 'worker_memory_limit=512m', 'worker_cpus=1'];
+  const server = await startDavy({ python: flags.python, isolation: flags.level, models: ['hostile'], settings });
+  const load: Load = { path: '/predictions/noop', connections: 1, body: { bytes: 16 }, expectedBytes: 12 };
+  try {
+    const alone = await repeated(() => measure(server, load));
+    await measure(server, { ...load, path: '/predictions/hostile', expectedBytes: 2 }, 100);
+    const beside = await repeated(() => measure(server, load));
+    const p99 = (list: readonly Measurement[]): number => median(list.map(({ p99Ms }) => p99Ms));
+    const errors = beside.reduce((sum, { errors: some }) => sum + some, 0);
+    console.log(
+      JSON.stringify({
+        row: 'neighbour of a hostile model, p99 ms',
+        alone: round(p99(alone)),
+        beside: round(p99(beside)),
+        ratio: round(p99(beside) / p99(alone)),
+        wrongAnswers: errors,
+        target: 'p99 <= 2',
+      }),
+    );
+  } finally {
+    await server.stop();
+  }
+}
+
+interface Pairs {
+  readonly caged: readonly number[];
+  readonly bare: readonly number[];
+}
+
+async function interleaved(
+  take: (server: BenchServer) => Promise<number>,
+  caged: BenchServer,
+  bare: BenchServer,
+): Promise<Pairs> {
+  const found = { caged: [] as number[], bare: [] as number[] };
+  // The first pair warms up.
+  for (let turn = 0; turn <= ROUNDS; turn += 1) {
+    const order = turn % 2 === 0 ? (['caged', 'bare'] as const) : (['bare', 'caged'] as const);
+    for (const which of order) {
+      const value = await take(which === 'caged' ? caged : bare);
+      if (turn > 0) found[which].push(value);
+    }
+  }
+  return found;
+}
+
+async function repeated<T>(take: () => Promise<T>): Promise<readonly T[]> {
+  const found: T[] = [];
+  for (let turn = 0; turn < ROUNDS; turn += 1) found.push(await take());
+  return found;
+}
+
+/** The ratio of medians, and the ratio of each round for its spread. */
+function report(row: string, { caged, bare }: Pairs, target: string): void {
+  const ratios = caged.map((value, index) => value / bare[index]!).toSorted((a, b) => a - b);
+  console.log(
+    JSON.stringify({
+      row,
+      [flags.level]: round(median([...caged])),
+      none: round(median([...bare])),
+      ratio: round(median([...caged]) / median([...bare])),
+      medianOfRatios: round(median(ratios)),
+      spread: [round(ratios[0]!), round(ratios.at(-1)!)],
+      target,
+    }),
+  );
+}
+
+/** From the request to start a worker until it can serve: an interpreter, torch, the cage, the handler. */
+async function readyMs({ management }: BenchServer): Promise<number> {
+  const call = async (method: string, path: string): Promise<void> => {
+    const headers = { authorization: `Bearer ${management!.token}` };
+    const response = await fetch(`${management!.url}${path}`, { method, headers });
+    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
+    await response.arrayBuffer();
+  };
+  await call('POST', '/models?url=matmul.mar&model_name=ready&initial_workers=0');
+  const startedAt = performance.now();
+  await call('PUT', '/models/ready?min_worker=1&synchronous=true');
+  const took = performance.now() - startedAt;
+  await call('DELETE', '/models/ready/1.0');
+  return took;
+}
+
+async function measure(server: BenchServer, load: Load, measureMs = MEASURE_MS): Promise<Measurement> {
+  const plan = { ...load, port: server.port, token: server.token!, warmUpMs: WARM_UP_MS, measureMs } satisfies LoadPlan;
+  const script = join(import.meta.dirname, 'load-generator.ts');
+  const generator = fork(script, [JSON.stringify(plan)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const { promise, resolve, reject } = Promise.withResolvers<Measurement>();
+  let cpuBefore = 0;
+  generator.on('message', (message: { kind: string } & LoadSummary) => {
+    if (message.kind === 'measuring') cpuBefore = treeCpuUs(server.pid);
+    else resolve({ ...message, cpuUsPerRequest: (treeCpuUs(server.pid) - cpuBefore) / message.requests });
+  });
+  generator.on('exit', (code) => reject(new Error(`The load generator of ${load.path} ended with ${code}.`)));
+  return promise;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}
