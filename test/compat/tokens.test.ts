@@ -215,21 +215,29 @@ describeWithServer('tokens', fill, { models: ['probe', 'tokenizer'], config: [WI
 describeWithServer(
   'keys that expire',
   fill,
-  { models: ['noop'], config: [WITH_TOKENS, 'token_expiration_min=0.02'] },
+  { models: ['noop'], config: [WITH_TOKENS, 'token_expiration_min=0.03'] },
   (suite) => {
     behaviour(
       '13.4',
       'same',
       'a key works, expires after token_expiration_min, and works again once rotated',
       async () => {
-        const key = suite.server.key('inference');
-        assert.equal((await suite.server.infer('/predictions/noop', { headers: bearer(key) })).status, 200);
-        await sleep(1300);
-        assert.equal((await suite.server.infer('/predictions/noop', { headers: bearer(key) })).text, REFUSED);
-        await suite.server.admin('/token?type=inference', 'GET', { headers: bearer(suite.server.key('API')) });
-        const next = suite.server.key('inference');
+        const rotate = async (): Promise<string> => {
+          const headers = bearer(suite.server.key('API'));
+          assert.equal((await suite.server.admin('/token?type=inference', 'GET', { headers })).status, 200);
+          return suite.server.key('inference');
+        };
+        const predict = (key: string): Promise<Exchanged> =>
+          suite.server.infer('/predictions/noop', { headers: bearer(key) });
+        // Waits for the worker too, which may take longer than the keys of the start live.
+        await predict(await rotate());
+        const key = await rotate();
+        assert.equal((await predict(key)).status, 200);
+        await sleep(2000);
+        assert.equal((await predict(key)).text, REFUSED);
+        const next = await rotate();
         assert.notEqual(next, key);
-        assert.equal((await suite.server.infer('/predictions/noop', { headers: bearer(next) })).status, 200);
+        assert.equal((await predict(next)).status, 200);
       },
     );
   },

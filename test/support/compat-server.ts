@@ -44,7 +44,8 @@ export async function startCompatServer(options: RealServerOptions): Promise<Com
       const seen = await view(model);
       const isReady = seen.workers.filter(({ status }) => status === 'READY').length;
       if (seen.workers.length > 0 && isReady >= (count ?? seen.workers.length)) return seen;
-      if (performance.now() > deadline) throw new Error(`${model} did not become ready:\n${server.output().slice(-4000)}`);
+      if (performance.now() > deadline)
+        throw new Error(`${model} did not become ready:\n${server.output().slice(-4000)}`);
       await sleep(25);
     }
   };
