@@ -18,6 +18,11 @@ export class Catalog {
     return this.#models.get(name)?.versions.has(version) ?? false;
   }
 
+  /** Whether this very registration stands; another one may have taken its name and version. */
+  holds(record: ModelRecord): boolean {
+    return this.#models.get(record.name)?.versions.get(record.version) === record;
+  }
+
   /** Throws `default_version_removal`; call before anything is torn down. */
   remove(record: ModelRecord): void {
     const rest = removeVersion(this.#set(record.name), record.name, record.version);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Fault, type FaultCode } from '../kernel/index.ts';
 import { ManualClock } from '../../test/support/manual-clock.ts';
-import { ScriptedLauncher } from '../../test/support/scripted-worker.ts';
+import { RecordingOutlet, ScriptedLauncher } from '../../test/support/scripted-worker.ts';
 import { Announcements } from './announcements.ts';
 import { ControlPlane } from './control-plane.ts';
 import type { AdmittedModel, ModelStore } from './ports.ts';
@@ -256,6 +256,67 @@ describe('the control plane', () => {
       await assert.rejects(plane.register(ask({ handler })), refusedWith('bad_request'), handler);
     }
     await plane.register(ask({ handler: 'noop.py:other' }));
+  });
+
+  it('stops the workers of a model that was registered anew while the old one still had a request in hand', async () => {
+    const { plane, launcher, shard } = setUp();
+    const registerReady = async (): Promise<void> => {
+      const registering = plane.register(ask({ initialWorkers: 1 }));
+      await settle();
+      launcher.last.events.onLoaded({});
+      await registering;
+    };
+    await registerReady();
+    const outlet = new RecordingOutlet();
+    shard.submit(
+      { requestId: 'r', operation: 'predict', model: 'noop', version: undefined, headers: [], parts: [] },
+      outlet,
+    );
+    const unregistering = plane.unregister('noop', undefined);
+    await registerReady();
+    await plane.unregister('noop', undefined);
+    assert.deepEqual(
+      launcher.workers.map(({ stopCalls }) => stopCalls),
+      [0, 1],
+    );
+    launcher.workers[0]!.answer('late');
+    await unregistering;
+    assert.deepEqual(outlet.heard, ['last:late']);
+    assert.deepEqual(
+      launcher.workers.map(({ stopCalls }) => stopCalls),
+      [1, 1],
+    );
+  });
+
+  it('tells whoever waits for a model’s workers that the model was unregistered', async () => {
+    const { plane, released } = setUp();
+    const registering = plane.register(ask({ initialWorkers: 1 }));
+    const refused = assert.rejects(registering, refusedWith('model_not_found'));
+    await settle();
+    await plane.unregister('noop', undefined);
+    await plane.register(ask());
+    await refused;
+    assert.deepEqual(released, ['noop.mar']);
+    assert.equal((await plane.describe('noop', undefined)).length, 1);
+  });
+
+  it('starts no worker for a model that is unregistered while it is scaled', async () => {
+    const { plane, launcher, clock } = setUp();
+    plane.register(ask({ initialWorkers: 1, isSynchronous: false })).catch(() => {});
+    await settle();
+    let before = 0;
+    while (before < launcher.workers.length) {
+      before = launcher.workers.length;
+      launcher.last.events.onExit({ kind: 'exit', exitCode: 1 });
+      clock.advance(3_600_000);
+    }
+    const wanted = { modelName: 'noop', version: undefined, minWorkers: 3, maxWorkers: 3, isSynchronous: true };
+    const scaling = plane.scale(wanted);
+    const refused = assert.rejects(scaling, refusedWith('model_not_found'));
+    const unregistering = plane.unregister('noop', undefined);
+    await plane.register(ask());
+    await Promise.all([refused, unregistering]);
+    assert.equal(launcher.workers.length, before);
   });
 
   it('refuses registration where the operator has not enabled the model API', async () => {

@@ -64,7 +64,8 @@ export class ControlPlane implements ManagementPlane {
     try {
       await record.fleet.whenReady();
     } catch (fault) {
-      await this.#registrar.withdraw(record);
+      // Somebody may have unregistered it while it started, and even registered it anew.
+      if (this.#catalog.holds(record)) await this.#registrar.withdraw(record);
       throw fault;
     }
     return {
@@ -200,7 +201,7 @@ export class ControlPlane implements ManagementPlane {
 
   /** Stops every worker; a batch in hand may finish within `graceMs`. */
   async close(graceMs: number): Promise<void> {
-    await Promise.all(this.#catalog.all.map((record) => record.fleet.resize(0, 0, graceMs)));
+    await Promise.all(this.#catalog.all.map((record) => record.fleet.close(graceMs)));
     await Promise.all(this.#catalog.all.map((record) => this.#options.store.release(record.admitted)));
   }
 
@@ -233,7 +234,7 @@ export class ControlPlane implements ManagementPlane {
 
 /** A scale without a version says `version: null`, as Java does (surface spec 3.2). */
 function startFaultInTheWordsOf({ modelName, version }: ScaleRequest, fault: unknown): unknown {
-  if (!(fault instanceof Fault)) return fault;
+  if (!(fault instanceof Fault) || fault.code === 'model_not_found') return fault;
   return new Fault(fault.code, `Failed to start workers for model ${modelName} version: ${version ?? null}`, {
     cause: fault.cause,
   });

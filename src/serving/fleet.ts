@@ -48,7 +48,9 @@ export class Fleet {
   readonly #options: FleetOptions;
   readonly #workers = new Map<string, FleetWorker>();
   readonly #retries = new Map<string, Timer>();
+  readonly #stops = new Map<string, Promise<void>>();
   #waiters: Waiter[] = [];
+  #isClosed = false;
   #unsuccessful = 0;
   /** Metadata that a worker reported about the model's tensors. */
   metadata: { readonly inputs?: unknown; readonly outputs?: unknown } = {};
@@ -75,16 +77,32 @@ export class Fleet {
   async resize(min: number, max: number, graceMs: number): Promise<void> {
     // Scaling is also how an operator revives workers that were given up (surface spec 10.4).
     for (const worker of this.#staying.filter(({ state }) => state.kind === 'failed')) await this.#stop(worker, 0);
+    if (this.#isClosed) throw this.#gone();
     for (let count = this.#staying.length; count < min; count += 1) this.#add();
     await Promise.all(this.#staying.slice(max).map((worker) => this.#stop(worker, graceMs)));
+  }
+
+  /** The model leaves: stops every worker for good. A resize that is still under way starts none. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#gone());
+    await Promise.all(this.workers.map((worker) => this.#stop(worker, graceMs)));
+  }
+
+  #gone(): Fault {
+    return new Fault('model_not_found', `Model not found: ${this.#options.key.name}`);
   }
 
   get #staying(): readonly FleetWorker[] {
     return this.workers.filter(({ state }) => state.kind !== 'stopping');
   }
 
-  /** Resolves when every worker is ready; rejects with `worker_start_failed` or `worker_start_oom` at the first that dies. */
+  /**
+   * Resolves when every worker is ready; rejects with `worker_start_failed` or `worker_start_oom` at the first that dies,
+   * and with `model_not_found` when the model leaves meanwhile.
+   */
   whenReady(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(this.#gone());
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject });
       this.#tellWaiters();
@@ -190,7 +208,16 @@ export class Fleet {
     this.#retries.set(worker.id, timer);
   }
 
-  async #stop(worker: FleetWorker, graceMs: number): Promise<void> {
+  /** Scaling and unregistering may both want a worker gone: it is stopped once, and both wait for that. */
+  #stop(worker: FleetWorker, graceMs: number): Promise<void> {
+    const known = this.#stops.get(worker.id);
+    if (known !== undefined) return known;
+    const stopping = this.#end(worker, graceMs).finally(() => this.#stops.delete(worker.id));
+    this.#stops.set(worker.id, stopping);
+    return stopping;
+  }
+
+  async #end(worker: FleetWorker, graceMs: number): Promise<void> {
     this.#retries.get(worker.id)?.cancel();
     this.#retries.delete(worker.id);
     this.#move(worker, nextWorkerState(worker.state, { kind: 'stop' }));

@@ -211,7 +211,7 @@ export class Registrar {
     const { shard, store } = this.#options;
     this.catalog.remove(record);
     shard.closeLane(record);
-    await record.fleet.resize(0, 0, this.#graceMs);
+    await record.fleet.close(this.#graceMs);
     await store.release(record.admitted);
     this.announce(record, 'unregistered');
   }

@@ -67,7 +67,7 @@ export class Shard implements DataPlane, ShardControl {
   }
 
   async stopWorker(key: LaneKey, workerId: string, graceMs: number): Promise<void> {
-    const lane = this.#find(key);
+    const lane = this.#laneOfWorker(key, workerId);
     const seat = lane?.seat(workerId);
     if (lane === undefined || seat === undefined) return;
     seat.isLeaving = true;
@@ -79,7 +79,7 @@ export class Shard implements DataPlane, ShardControl {
   }
 
   removeWorker(key: LaneKey, workerId: string): void {
-    const lane = this.#find(key);
+    const lane = this.#laneOfWorker(key, workerId);
     lane?.removeSeat(workerId);
     if (lane !== undefined && !lane.hasSeats && this.#closing.includes(lane)) {
       this.#closing.splice(this.#closing.indexOf(lane), 1);
@@ -102,9 +102,11 @@ export class Shard implements DataPlane, ShardControl {
     return this.#lane(key.name, key.version).stats;
   }
 
-  #find({ name, version }: LaneKey): Lane | undefined {
-    const isIt = ({ spec }: Lane): boolean => spec.name === name && spec.version === version;
-    return this.#closing.find(isIt) ?? this.#models.get(name)?.versions.get(version);
+  /** While a lane closes, a new one may have its name and version: the worker's seat tells them apart. */
+  #laneOfWorker({ name, version }: LaneKey, workerId: string): Lane | undefined {
+    const open = this.#models.get(name)?.versions.get(version);
+    if (open?.seat(workerId) !== undefined) return open;
+    return this.#closing.find((lane) => lane.seat(workerId) !== undefined);
   }
 
   #lane(model: string, version: string | undefined): Lane {
