@@ -381,4 +381,28 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       },
     );
   });
+
+  describe('about its health', () => {
+    behaviour(
+      '2.2',
+      'same',
+      '/ping is Healthy while a worker has been down for less than maxRetryTimeoutInSec',
+      async () => {
+        await run('import os\nos._exit(1)');
+        const answer = await suite.server.infer('/ping');
+        assert.deepEqual([answer.status, answer.text], [200, '{\n  "status": "Healthy"\n}\n']);
+        await suite.server.ready('obey');
+      },
+    );
+
+    behaviour('2.2', 'same', '/ping is 500 Unhealthy once a worker was given up', async () => {
+      suite.store.add('hopeless', 'raise ImportError("never")', { config: 'maxRetryTimeoutInSec: 0\n' });
+      await suite.server.admin('/models?url=hopeless&initial_workers=0', 'POST');
+      await suite.server.admin('/models/hopeless?min_worker=1&synchronous=true', 'PUT');
+      const answer = await suite.server.infer('/ping');
+      assert.deepEqual([answer.status, answer.text], [500, '{\n  "status": "Unhealthy"\n}\n']);
+      await suite.server.admin('/models/hopeless', 'DELETE');
+      assert.equal((await suite.server.infer('/ping')).status, 200);
+    });
+  });
 });
