@@ -21,23 +21,26 @@ const MEASURE_MS = Number(flags.seconds) * 1000;
 const WARM_UP_MS = 700;
 
 type Load = Pick<LoadPlan, 'path' | 'connections' | 'body' | 'expectedBytes'>;
-const ROWS: Readonly<
-  Record<string, { readonly load: Load; readonly of: 'cpuUsPerRequest' | 'rps'; readonly target: string }>
-> = {
+interface Figure {
+  readonly of: 'cpuUsPerRequest' | 'rps';
+  readonly target: string;
+}
+/** Throughput needs a quiet machine; CPU time for each request says nearly the same on a busy one. */
+const ROWS: Readonly<Record<string, { readonly load: Load; readonly figures: readonly Figure[] }>> = {
   noop: {
     load: { path: '/predictions/noop', connections: 16, body: { bytes: 16 }, expectedBytes: 12 },
-    of: 'cpuUsPerRequest',
-    target: 'CPU <= 1.15',
+    figures: [{ of: 'cpuUsPerRequest', target: '<= 1.15' }],
   },
   'echo 600 KB': {
     load: { path: '/predictions/echo', connections: 4, body: { bytes: 600_000 }, expectedBytes: 600_000 },
-    of: 'cpuUsPerRequest',
-    target: 'CPU <= 1.10',
+    figures: [{ of: 'cpuUsPerRequest', target: '<= 1.10' }],
   },
   matmul: {
     load: { path: '/predictions/matmul', connections: 2, body: { bytes: 16 }, expectedBytes: 12 },
-    of: 'rps',
-    target: 'throughput >= 0.97',
+    figures: [
+      { of: 'rps', target: '>= 0.97' },
+      { of: 'cpuUsPerRequest', target: '<= 1.03' },
+    ],
   },
 };
 
@@ -51,11 +54,15 @@ async function priceOfTheCage(): Promise<void> {
   const caged = await startDavy({ ...options, isolation: flags.level });
   const bare = await startDavy({ ...options, isolation: 'none' });
   try {
-    for (const [name, { load, of, target }] of Object.entries(ROWS)) {
-      const pairs = await interleaved(async (server) => (await measure(server, load))[of], caged, bare);
-      report(name, pairs, target);
+    for (const [name, { load, figures }] of Object.entries(ROWS)) {
+      const pairs = await interleaved((server) => measure(server, load), caged, bare);
+      for (const { of, target } of figures) {
+        const pick = (list: readonly Measurement[]): number[] => list.map((measurement) => measurement[of]);
+        const picked = { caged: pick(pairs.caged), bare: pick(pairs.bare) };
+        report(`${name}: ${of}`, picked, of === 'rps' ? Math.max : Math.min, target);
+      }
     }
-    report('ready with torch, ms', await interleaved(readyMs, caged, bare), 'time <= 1.10');
+    report('ready with torch, ms', await interleaved(readyMs, caged, bare), Math.min, '<= 1.10');
   } finally {
     await Promise.all([caged.stop(), bare.stop()]);
   }
@@ -87,17 +94,17 @@ async function hostileNeighbour(): Promise<void> {
   }
 }
 
-interface Pairs {
-  readonly caged: readonly number[];
-  readonly bare: readonly number[];
+interface Pairs<T> {
+  readonly caged: readonly T[];
+  readonly bare: readonly T[];
 }
 
-async function interleaved(
-  take: (server: BenchServer) => Promise<number>,
+async function interleaved<T>(
+  take: (server: BenchServer) => Promise<T>,
   caged: BenchServer,
   bare: BenchServer,
-): Promise<Pairs> {
-  const found = { caged: [] as number[], bare: [] as number[] };
+): Promise<Pairs<T>> {
+  const found = { caged: [] as T[], bare: [] as T[] };
   // The first pair warms up.
   for (let turn = 0; turn <= ROUNDS; turn += 1) {
     const order = turn % 2 === 0 ? (['caged', 'bare'] as const) : (['bare', 'caged'] as const);
@@ -115,16 +122,21 @@ async function repeated<T>(take: () => Promise<T>): Promise<readonly T[]> {
   return found;
 }
 
-/** The ratio of medians, and the ratio of each round for its spread. */
-function report(row: string, { caged, bare }: Pairs, target: string): void {
+/** Neighbours on the machine only ever make a round worse: the ratio of the best rounds is the least disturbed. */
+function report(
+  row: string,
+  { caged, bare }: Pairs<number>,
+  best: (...values: number[]) => number,
+  target: string,
+): void {
   const ratios = caged.map((value, index) => value / bare[index]!).toSorted((a, b) => a - b);
   console.log(
     JSON.stringify({
       row,
       [flags.level]: round(median([...caged])),
       none: round(median([...bare])),
-      ratio: round(median([...caged]) / median([...bare])),
-      medianOfRatios: round(median(ratios)),
+      ratioOfBest: round(best(...caged) / best(...bare)),
+      ratioOfMedians: round(median([...caged]) / median([...bare])),
       spread: [round(ratios[0]!), round(ratios.at(-1)!)],
       target,
     }),

@@ -1,5 +1,6 @@
 // `davy doctor`: which isolation levels this machine gives, proven by attacks from inside, and what to do for the others.
 import { release } from 'node:os';
+import type { Settings } from '../../config/index.ts';
 import { toFault } from '../../kernel/index.ts';
 import { ISOLATION_LEVELS, type IsolationLevel } from '../../policy/index.ts';
 import { adviceFor, createCage, runBootProbes, type CagePlan, type ProbeReport } from '../../workers/index.ts';
@@ -17,10 +18,11 @@ type Finding =
 
 /** Exit status 0 when the configured level holds against every attack. Level `none` holds against nothing: 1. */
 export async function doctor(io: Io, options: DoctorOptions): Promise<number> {
-  const { isolation, python } = readSettings(io, options).workers;
+  const { workers } = readSettings(io, options);
+  const { isolation } = workers;
   const findings: Finding[] = [];
   for (const level of ISOLATION_LEVELS.toReversed()) {
-    if (level !== 'none') findings.push(await withProgress(io, `attacking level ${level}`, examine(level, python)));
+    if (level !== 'none') findings.push(await withProgress(io, `attacking level ${level}`, examine(level, workers)));
   }
   io.stdout.write(
     options.json ? `${JSON.stringify({ configured: isolation, findings }, null, 2)}\n` : asText(isolation, findings),
@@ -28,9 +30,16 @@ export async function doctor(io: Io, options: DoctorOptions): Promise<number> {
   return findings.some((finding) => finding.level === isolation && holds(finding)) ? EXIT.ok : EXIT.failed;
 }
 
-async function examine(level: IsolationLevel, python: string): Promise<Finding> {
+async function examine(level: IsolationLevel, workers: Settings['workers']): Promise<Finding> {
+  const { python, firstUid, allowsSubprocess, allowsUnixSockets } = workers;
   try {
-    const cage = await createCage({ level, python });
+    const cage = await createCage({
+      level,
+      python,
+      firstWorkerUid: firstUid,
+      allowSubprocess: allowsSubprocess,
+      allowUnixSockets: allowsUnixSockets,
+    });
     return { level, kind: 'tried', plan: cage.plan, report: await runBootProbes(cage, { all: true, python }) };
   } catch (error) {
     return { level, kind: 'refused', reason: toFault(error).message };

@@ -53,8 +53,8 @@ function judgeDescription({ manifest, config }: ArchiveDescription, context: Mod
   if (requirementsFile !== undefined && context.installsRequirements) {
     change(
       requirementsFile,
-      'Requirements are not installed when a model is loaded. Unpack the file and install it for the workers, hash-pinned.',
-      `python -m pip install --require-hashes -r ${requirementsFile}`,
+      'Installed only where every line is pinned by version and hash, as wheels, from the index of pip_index_url.',
+      `pip-compile --generate-hashes -o ${requirementsFile} requirements.in`,
     );
   }
   const engine = handler === undefined ? undefined : ABSENT_ENGINES[handler];
@@ -65,7 +65,7 @@ function judgeDescription({ manifest, config }: ArchiveDescription, context: Mod
   if (config?.useVenv) {
     change(
       'useVenv',
-      'No virtual environment is made per model; the interpreter of all workers is used.',
+      'No virtual environment is made: packages of a model are its own anyway; frameworks stay those of the interpreter.',
       'python=PATH',
     );
   }

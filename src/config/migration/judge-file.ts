@@ -133,8 +133,8 @@ const SPECIAL: Readonly<Partial<Record<KeyName, Judge>>> = {
     isTrue(text)
       ? remark(
           'change',
-          'Nothing is installed while models are loaded. Install their requirements into the interpreter of the workers.',
-          'python=/path/to/venv/bin/python',
+          'Installs wheels that are pinned by version and hash, from one index. Models with other requirements stay without workers.',
+          'pip_index_url=https://HOST/simple/',
         )
       : undefined,
   plugins_path: (_, remark) =>
