@@ -8,7 +8,7 @@ export interface Body {
 
 export const NO_BODY: Body = { chunks: [], bytes: 0 };
 
-/** Bytes of bodies that one door holds at a time: a thousand slow uploads must not add up to all memory. */
+/** Bytes that one door holds at a time: a thousand slow uploads, or slow readers, must not add up to all memory. */
 export class ByteBudget {
   #left: number;
 

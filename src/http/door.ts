@@ -37,7 +37,8 @@ export class Door {
     this.#parts = parts;
     const { name, options, clock, announcements } = parts;
     const budget = new ByteBudget(options.maxBufferedBytes);
-    this.#host = { name, options, clock, announcements, heads: new ResponseHeads(options), budget };
+    const answers = new ByteBudget(options.maxBufferedBytes);
+    this.#host = { name, options, clock, announcements, heads: new ResponseHeads(options), budget, answers };
   }
 
   get name(): AccessEvent['listener'] {

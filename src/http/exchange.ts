@@ -1,6 +1,6 @@
 // One request and its one answer. Whatever the data path does, exactly one response is written, to this socket.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Fault, releaseBytes, newRequestId, type Clock } from '../kernel/index.ts';
+import { Fault, releaseBytes, newRequestId, type Clock, type Timer } from '../kernel/index.ts';
 import type {
   AccessEvent,
   Announcements,
@@ -26,7 +26,10 @@ export interface ExchangeHost {
   readonly heads: ResponseHeads;
   readonly clock: Clock;
   readonly announcements: Announcements;
+  /** Bodies of requests. */
   readonly budget: ByteBudget;
+  /** Answers that their readers have not taken yet. */
+  readonly answers: ByteBudget;
 }
 
 /** What an exchange needs of the listener it came in by. */
@@ -57,6 +60,8 @@ export class Exchange implements Outlet {
   #state: 'open' | 'streaming' | 'ended' = 'open';
   #ticket: Ticket | undefined;
   #bytesHeld = 0;
+  #bytesUnread = 0;
+  #readLimit: Timer | undefined;
   #isBlocked = false;
   #isBroken = false;
   #isLast = false;
@@ -200,7 +205,7 @@ export class Exchange implements Outlet {
     if (isLast) {
       this.#end();
       this.#conclude();
-    } else if (response.writableLength > maxStreamBufferBytes) {
+    } else if (response.writableLength > maxStreamBufferBytes || !this.#hasRoomForUnread()) {
       // A reader this slow would hold the whole answer in our memory.
       response.destroy();
     } else if (response.writableNeedDrain && !this.#isBlocked) {
@@ -239,15 +244,41 @@ export class Exchange implements Outlet {
     if (request.complete || this.isBodyWithheld || this.#isBroken || !hasBody(request)) {
       if (last !== undefined && last.byteLength <= ONE_WRITE_BYTES) response.end(latin1(last), 'latin1');
       else response.end(last);
-      // Node drops the connection when a blocked write makes no progress for this long.
-      if (response.writableLength > 0) request.socket.setTimeout(this.#host.options.writeTimeoutMs);
+      if (response.writableLength > 0) this.#limitReader();
       return;
     }
     if (last !== undefined) response.write(last);
     this.#stopLingering = linger(request, this.#host.clock, () => response.end());
   }
 
+  /** What a reader leaves lying here counts towards a bound that all answers share, and has to be taken some day. */
+  #limitReader(): void {
+    const { request, response } = this;
+    const { clock, options } = this.#host;
+    if (!this.#hasRoomForUnread()) {
+      request.socket.destroy();
+      return;
+    }
+    // Node drops the connection when a blocked write makes no progress for this long.
+    request.socket.setTimeout(options.writeTimeoutMs);
+    // One byte now and then is progress, too.
+    const limitMs = options.writeTimeoutMs + response.writableLength / MIN_READ_BYTES_PER_MS;
+    this.#readLimit = clock.after(limitMs, () => request.socket.destroy());
+  }
+
+  /** False: other readers have left so much lying here that this one cannot leave more. */
+  #hasRoomForUnread(): boolean {
+    const { answers } = this.#host;
+    answers.give(this.#bytesUnread);
+    const unread = this.response.writableLength;
+    const hasRoom = answers.take(unread);
+    this.#bytesUnread = hasRoom ? unread : 0;
+    return hasRoom;
+  }
+
   #onClosed(): void {
+    this.#readLimit?.cancel();
+    if (this.#bytesUnread > 0) this.#host.answers.give(this.#bytesUnread);
     if (this.#bytesHeld > 0) this.#host.budget.give(this.#bytesHeld);
     if (this.#state !== 'ended') {
       this.#end();
@@ -288,6 +319,9 @@ export class Exchange implements Outlet {
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+
+/** As slow as an upload may be (see DEFAULT_LISTENER_LIMITS): about 20 KB/s. */
+const MIN_READ_BYTES_PER_MS = 20;
 
 /** Node puts head and body into one write when the body is text, and into a slower gathered write when it is bytes. */
 const ONE_WRITE_BYTES = 16 * 1024;

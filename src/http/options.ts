@@ -26,7 +26,7 @@ export interface HttpOptions {
   readonly maxStreamBufferBytes: number;
   /** Milliseconds without any progress of a blocked write before the connection is cut. */
   readonly writeTimeoutMs: number;
-  /** Bytes of request bodies that one door holds at a time, over all connections. */
+  /** Bytes of request bodies that one door holds at a time, over all connections; and as many of answers nobody has read. */
   readonly maxBufferedBytes: number;
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { KEYS, RawClient, bearer, exchangeRaw, openDoor, reply } from '../support/http-doors.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 
 const HOST = 'Host: localhost\r\n';
 const AUTH = `Authorization: Bearer ${KEYS.inference}\r\n`;
@@ -307,6 +308,44 @@ describe('limits', () => {
     client.socket.pause();
     client.write(`${POST}\r\n`);
     await waitFor(() => door.access.length === 1, 3000);
+  });
+
+  test('a reader that takes a little now and then is cut as well', async () => {
+    const clock = new ManualClock();
+    await using door = await openDoor('inference', { clock });
+    const large = Buffer.alloc(30_000_000);
+    door.plane.answer = (_request, outlet) => outlet.send(reply('', { body: [large], bytes: large.length }), true);
+    using client = new RawClient(door.port);
+    client.socket.pause();
+    client.write(`${POST}\r\n`);
+    await waitFor(() => door.plane.requests.length === 1);
+    await pause(50);
+    clock.advance(30_000);
+    await pause(50);
+    assert.equal(door.access.length, 0);
+    clock.advance(30_000_000 / 20 + 1000);
+    await waitFor(() => door.access.length === 1);
+  });
+
+  test('answers nobody reads stay under one bound, and the room comes back', async () => {
+    await using door = await openDoor('inference', { options: { maxBufferedBytes: 40_000_000 } });
+    const bytes = 30_000_000;
+    door.plane.answer = (_request, outlet) => outlet.send(reply('', { body: [Buffer.alloc(bytes)], bytes }), true);
+    using first = new RawClient(door.port);
+    using second = new RawClient(door.port);
+    for (const client of [first, second]) {
+      client.socket.pause();
+      client.write(`${POST}\r\n`);
+      await waitFor(() => door.plane.requests.length === (client === first ? 1 : 2));
+    }
+    await waitFor(() => door.access.length === 1);
+    first.socket.destroy();
+    await waitFor(() => door.access.length === 2);
+    const answer = await fetch(`http://127.0.0.1:${door.port}/predictions/m`, {
+      method: 'POST',
+      headers: bearer(KEYS.inference),
+    });
+    assert.equal((await answer.arrayBuffer()).byteLength, bytes);
   });
 
   test('a stream nobody reads stops being buffered', async () => {

@@ -82,6 +82,7 @@ export async function openDoor(
     gate: setup.isAuthDisabled ? createOpenGate() : gateWithKeys(setup.clock ?? systemClock),
     options: { ...DEFAULT_HTTP_OPTIONS, ...setup.options },
     announcements,
+    clock: setup.clock ?? systemClock,
     dataPlane: plane,
     isHealthy: () => setup.isHealthy ?? true,
     soleStartupModel: () => setup.soleStartupModel,
