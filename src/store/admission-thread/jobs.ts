@@ -48,7 +48,6 @@ export interface PublishedName {
 
 export interface VerifyJob extends SignatureCheck {
   readonly kind: 'verify';
-  /** All but the signature itself. */
   readonly files: readonly PublishedName[];
 }
 

@@ -1,4 +1,5 @@
 // The entry of an admission thread: one job at a time, one answer each.
+import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import type { Finding, Severity } from '../../kernel/index.ts';
 import {
@@ -14,6 +15,10 @@ import { Quarantine, readSmall, storedFile, type StoredFile } from '../models/qu
 import { copyDirectory, hashAndUnpack } from '../models/unpack.ts';
 import { verifyPublished } from '../provenance/verify-published.ts';
 import { failureOf, type Answer, type Job, type PublishedName, type StoredName, type Unpacked } from './jobs.ts';
+
+/** Where processors are short, predictions go first. On Linux this is a matter of the calling thread alone. */
+const NICENESS = 10;
+if (process.platform === 'linux') setPriority(NICENESS);
 
 /** Jobs are ended by ending the thread. */
 const { signal } = new AbortController();
