@@ -53,6 +53,7 @@ export {
   coversArchive,
   GIT_PATHS,
   hashOfKey,
+  isSignatureName,
   MAX_BUNDLE_BYTES,
   requireSignedFiles,
   SIGNATURE_NAME,

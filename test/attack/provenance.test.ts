@@ -122,6 +122,14 @@ describe('a signed model', () => {
     await assert.rejects(embedSignature(none, signal), (thrown) => thrown instanceof Fault && thrown.code === 'usage');
   });
 
+  test('is judged by the signature in its folder, whatever older one came with its archive', async () => {
+    mkdirSync(path('model/MAR-INF'));
+    writeFileSync(path('model/MAR-INF/model.sig'), readFileSync(path('x.mar.sig')));
+    assert.equal((await verify('model')).fileCount, 2);
+    await sign('model');
+    assert.equal((await verify('model')).fileCount, 2);
+  });
+
   test('is refused as a directory with a link, an added file or a changed one; what git keeps is not looked at', async () => {
     mkdirSync(path('model/.git'));
     writeFileSync(path('model/.git/HEAD'), 'x');

@@ -4,6 +4,7 @@ export {
   ARCHIVED_SIGNATURE_NAME,
   SIGNATURE_NAME,
   coversArchive,
+  isSignatureName,
   requireSignedFiles,
   signatureNameIn,
 } from './compare.ts';

@@ -193,6 +193,18 @@ describe('the signed files', () => {
     }
   });
 
+  test('include no signature, unless one was signed as a file', () => {
+    requireSignedFiles(
+      statement,
+      new Map(FILES).set('model.sig', sha256('any')).set('MAR-INF/model.sig', sha256('any')),
+    );
+    const added = new Map(FILES).set('sub/model.sig', sha256('any'));
+    assert.throws(() => requireSignedFiles(statement, added), refusedAs('signature_mismatch'));
+    const listing = parseStatement(renderStatement('m', new Map([['model.sig', sha256('old')]]), []));
+    const other = new Map([['model.sig', sha256('new')]]);
+    assert.throws(() => requireSignedFiles(listing, other), refusedAs('signature_mismatch'));
+  });
+
   test('do not include what the statement says may be ignored', () => {
     const added = new Map(FILES).set('ignored', sha256('new'));
     assert.throws(() => requireSignedFiles(statement, added), refusedAs('signature_mismatch'));
@@ -207,7 +219,7 @@ describe('the signed files', () => {
 
   test('carry their signature under one of two names', () => {
     assert.equal(signatureNameIn(['a', 'model.sig']), 'model.sig');
-    assert.equal(signatureNameIn(['MAR-INF/model.sig', 'model.sig']), 'MAR-INF/model.sig');
+    assert.equal(signatureNameIn(['MAR-INF/model.sig', 'model.sig']), 'model.sig');
     assert.equal(signatureNameIn(['a/model.sig']), undefined);
   });
 });

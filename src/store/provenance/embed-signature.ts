@@ -5,8 +5,8 @@ import { basename, dirname, join } from 'node:path';
 import {
   ARCHIVED_SIGNATURE_NAME,
   DEFAULT_CONTAINER_LIMITS,
+  isSignatureName,
   MANIFEST_NAME,
-  SIGNATURE_NAME,
   signFiles,
 } from '../../archive/index.ts';
 import { Fault } from '../../kernel/index.ts';
@@ -28,7 +28,7 @@ export async function embedSignature(
   if (!path.endsWith('.mar')) throw new Fault('usage', `${path}: only a .mar archive can carry its signature inside.`);
   const { mode } = await stat(path);
   await using archive = await unpackForInspection(path, DEFAULT_CONTAINER_LIMITS, signal);
-  const covered = archive.files.filter(({ name }) => name !== ARCHIVED_SIGNATURE_NAME && name !== SIGNATURE_NAME);
+  const covered = archive.files.filter(({ name }) => !isSignatureName(name));
   const files = await digestFiles(covered, signal);
   const bundle = signFiles({
     subject: basename(path),

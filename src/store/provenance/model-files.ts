@@ -22,7 +22,7 @@ export interface ModelFiles {
   readonly kind: 'archive' | 'directory' | 'file';
   /** Base name. */
   readonly subject: string;
-  /** sha256 in lower-case hex by name, without the signature itself and what git keeps at the top of a directory. */
+  /** sha256 in lower-case hex by name, signatures included, without what git keeps at the top of a directory. */
   readonly digests: ReadonlyMap<string, string>;
   /** sha256 of the archive or file as such; undefined for a directory. */
   readonly wholeDigest: string | undefined;
@@ -51,7 +51,7 @@ export async function readModelFiles(path: string, signal: AbortSignal): Promise
   const subject = basename(real);
   if (found.isDirectory()) {
     const files = await directoryFiles(real);
-    return { kind: 'directory', subject, wholeDigest: undefined, ...(await withoutSignature(files, signal)) };
+    return { kind: 'directory', subject, wholeDigest: undefined, ...(await contentsOf(files, signal)) };
   }
   if (!found.isFile()) throw new Fault('usage', `${path} is neither a file nor a directory.`);
   const whole = await fileForInspection(real, subject);
@@ -61,7 +61,7 @@ export async function readModelFiles(path: string, signal: AbortSignal): Promise
     return { kind: 'file', subject, digests, wholeDigest, innerSignature: undefined };
   }
   await using archive = await unpackForInspection(real, DEFAULT_CONTAINER_LIMITS, signal);
-  return { kind: 'archive', subject, wholeDigest, ...(await withoutSignature(archive.files, signal)) };
+  return { kind: 'archive', subject, wholeDigest, ...(await contentsOf(archive.files, signal)) };
 }
 
 /** Where the signature of a model is looked for beside it. */
@@ -88,15 +88,14 @@ export async function readSmall(file: DigestSource): Promise<Uint8Array> {
   return await opened.read(0, file.size);
 }
 
-async function withoutSignature(
+async function contentsOf(
   files: readonly DigestSource[],
   signal: AbortSignal,
 ): Promise<Pick<ModelFiles, 'digests' | 'innerSignature'>> {
   const name = signatureNameIn(files.map((file) => file.name));
   const inner = files.find((file) => file.name === name);
-  const covered = files.filter((file) => file !== inner);
   return {
-    digests: await digestFiles(covered, signal),
+    digests: await digestFiles(files, signal),
     innerSignature: inner === undefined ? undefined : await readSmall(inner),
   };
 }

@@ -4,8 +4,10 @@ import type { KeyObject, X509Certificate } from 'node:crypto';
 import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
+  ARCHIVED_SIGNATURE_NAME,
   coversArchive,
   GIT_PATHS,
+  isSignatureName,
   Refusal,
   requireSignedFiles,
   SIGNATURE_NAME,
@@ -34,14 +36,15 @@ export async function signModel(options: SignModelOptions, signal: AbortSignal):
   const { path, privateKey, chain, overwrites } = options;
   const model = await readModelFiles(path, signal);
   const target = options.signaturePath ?? defaultSignaturePath(path, model.kind);
-  const ignoredPaths = model.kind === 'directory' ? [...GIT_PATHS, SIGNATURE_NAME] : [];
-  const files = withoutTarget(model, path, target);
+  const ignoredPaths = model.kind === 'directory' ? [...GIT_PATHS, SIGNATURE_NAME, ARCHIVED_SIGNATURE_NAME] : [];
+  const files = new Map([...withoutTarget(model, path, target)].filter(([name]) => !isSignatureName(name)));
   await writeWhole(target, signFiles({ subject: model.subject, files, ignoredPaths, privateKey, chain }), overwrites);
   return target;
 }
 
 export interface CheckedModel extends VerifiedSignature {
   readonly kind: ModelFiles['kind'];
+  /** As many as the signature lists. */
   readonly fileCount: number;
 }
 
@@ -61,12 +64,12 @@ export async function verifyModel(
   const bytes = outer ?? model.innerSignature;
   if (bytes === undefined) throw new Refusal('signature_missing', 'It is not signed.');
   const verified = await verifySignature(bytes, signers, at);
-  const { kind, wholeDigest, digests } = model;
+  const { kind, wholeDigest } = model;
   const isWhole = wholeDigest !== undefined && coversArchive(verified.statement, wholeDigest);
   if (!isWhole) {
     requireSignedFiles(verified.statement, withoutTarget(model, path, signaturePath ?? sidecarOf(path)));
   }
-  return { ...verified, kind, fileCount: digests.size };
+  return { ...verified, kind, fileCount: verified.statement.files.size };
 }
 
 /** A signature that lies inside its directory under another name than the usual ones is no part of the model either. */

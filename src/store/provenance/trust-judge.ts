@@ -117,7 +117,7 @@ class TrustJudge implements AdmissionJudge {
         atMs: this.#options.clock.wallTime(),
         archiveDigest: model.digest,
       },
-      publishedFiles(model).filter(({ name }) => name !== inner),
+      publishedFiles(model),
       signal,
     );
     if (outcome.signer !== null) return { signer: outcome.signer, problem: null };

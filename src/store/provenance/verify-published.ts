@@ -26,7 +26,7 @@ export type SignatureOutcome =
   | { readonly signer: Signer }
   | { readonly signer: null; readonly code: FindingCode; readonly message: string };
 
-/** `files` are all that the signature must cover, itself left out. */
+/** `files` are all of the model. */
 export async function verifyPublished(
   { bundle, signers, atMs, archiveDigest }: SignatureCheck,
   files: readonly QuarantinedFile[],
