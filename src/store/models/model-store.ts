@@ -10,7 +10,7 @@ import {
   type ContainerLimits,
 } from '../../archive/index.ts';
 import type { S3Settings } from '../../config/index.ts';
-import { displayUrl, Fault } from '../../kernel/index.ts';
+import { displayUrl, Fault, FINDINGS } from '../../kernel/index.ts';
 import type { AdmitOptions, AdmittedModel, ModelStore } from '../../serving/index.ts';
 import { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { parseAllowedUrls, type AllowedUrls } from '../sources/allowed-urls.ts';
@@ -223,7 +223,7 @@ class AdmittingStore implements LocalModelStore {
       await using quarantine = await Quarantine.create(this.#incoming);
       const target = { dir: quarantine.dir, limits: this.#limits };
       const job = { kind: 'unpack', fd: handle.fd, size, fileName: name, ...target } as const;
-      const { digest, files, directories } = await this.#threads.run(job, signal);
+      const { digest, files, directories } = await this.#threads.run(job, signal).catch(withRemedy);
       if ((await fingerprint(handle)) !== before) throw refuse('it was changed while it was read');
       quarantine.adopt(files, directories);
       return await this.#publish(digest, quarantine, signal);
@@ -306,6 +306,14 @@ function downloadName(url: URL, shown: string, limits: ContainerLimits): string 
 function locationOf(url: string, downloaded: string | null): string {
   if (downloaded !== null) return basename(downloaded);
   return /^file:/i.test(url) ? fileURLToPath(url) : url;
+}
+
+/** The readers say what is wrong with a container; all of it is mended in one way. */
+function withRemedy(thrown: unknown): never {
+  if (!(thrown instanceof Fault) || thrown.code !== 'archive_refused') throw thrown;
+  throw new Fault('archive_refused', `${thrown.message} ${FINDINGS.container_malformed.remedy}`, {
+    cause: thrown.cause,
+  });
 }
 
 const downloadFailed = (shown: string, cause?: unknown): Fault =>
