@@ -19,6 +19,7 @@ export interface ServeOptions extends ServeFlags {
 export async function serve(io: Io, options: ServeOptions): Promise<number> {
   // A signal that arrives while the server starts is obeyed as soon as it can be stopped in order.
   const signal = firstSignal();
+  refuseDebugger();
   const pidFile = new PidFile(io, options.pidFile);
   let server: RunningServer;
   try {
@@ -47,11 +48,19 @@ export async function serve(io: Io, options: ServeOptions): Promise<number> {
   return EXIT.ok;
 }
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/** A closed terminal stops the server in order, too: Java does so, and keys and sockets are not left behind. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** Node answers this signal by opening a debugger on a port: whoever reaches that owns the server, keys and all. */
+function refuseDebugger(): void {
+  process.on('SIGUSR1', ignore);
+}
+
+const ignore = (): void => {};
 
 function firstSignal(): { readonly heard: Promise<void>; dispose(): void } {
   const { promise, resolve: settle } = Promise.withResolvers<void>();
-  // Both listeners go at the first signal, so that a second one of either kind is not swallowed.
+  // All listeners go at the first signal, so that a second one of either kind is not swallowed.
   const dispose = (): void => SIGNALS.forEach((signal) => process.off(signal, obey));
   const obey = (): void => {
     dispose();
