@@ -40,7 +40,8 @@ def compile_model(model: Any, options: dict[str, Any]) -> Any:
     try:
         compiled = torch.compile(model, **options)
     except Exception as error:
-        logger.warning("Compiling model with %s failed, serving it uncompiled: %s", options, error)
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        logger.warning("Compiling model with %s failed, serving it uncompiled: %s", options, reason)
         return model
     shown = options or {"backend": "inductor"}
     logger.info("Compiled model with %s", ", ".join(f"{key} {value}" for key, value in shown.items()))
