@@ -1,6 +1,6 @@
 // Which program serves each runtime, and with what environment. Nothing of the server's own environment leaks in.
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { WorkerSpec } from '../serving/index.ts';
 
@@ -12,7 +12,7 @@ export interface WorkerCommand {
   readonly readOnlyPaths: readonly string[];
 }
 
-/** The package's root: `python/` and `node_modules/` are beside `src/` in a checkout and beside `dist/` when installed. */
+/** The package's root: `python/` is beside `src/` in a checkout and beside `dist/` when installed. */
 const PACKAGE_ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const PYTHON_DIR = join(PACKAGE_ROOT, 'python');
 /** `.ts` in a checkout, `.js` once compiled: whatever this file is. */
@@ -41,9 +41,17 @@ function nodeWorkerPaths(): string[] {
   const candidates = [
     join(PACKAGE_ROOT, 'package.json'),
     join(PACKAGE_ROOT, 'node_modules'),
+    ...hoistedModules(PACKAGE_ROOT),
     dirname(dirname(NODE_WORKER)),
   ];
   return candidates.filter((path) => existsSync(path));
+}
+
+/** Of an installed package, npm and pnpm put the dependencies somewhere into the `node_modules` that holds it. */
+export function hoistedModules(packageRoot: string): readonly string[] {
+  const folders = packageRoot.split(sep);
+  const at = folders.indexOf('node_modules');
+  return at < 0 ? [] : [folders.slice(0, at + 1).join(sep)];
 }
 
 /** The variables that numerical libraries read for their thread pools (design.md section 4). */
