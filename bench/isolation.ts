@@ -1,5 +1,5 @@
 // The price of the cage: `strict` against `none`, interleaved in one run, and what a hostile neighbour costs. See README.md.
-//   node tools/launch.js bench/isolation.ts [--rounds N] [--seconds N] [--python PATH] [--level strict|process]
+//   node tools/launch.js bench/isolation.ts [--rounds N] [--seconds N] [--python PATH] [--level strict|process] [--only TEXT]
 import { fork } from 'node:child_process';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -10,15 +10,17 @@ import { type BenchServer, startDavy } from './servers.ts';
 
 const { values: flags } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '20' },
+    seconds: { type: 'string', default: '0.6' },
     python: { type: 'string', default: process.env['DAVY_PYTHON'] ?? 'python3' },
     level: { type: 'string', default: 'strict' },
+    only: { type: 'string', default: '' },
   },
 });
 const ROUNDS = Number(flags.rounds);
 const MEASURE_MS = Number(flags.seconds) * 1000;
-const WARM_UP_MS = 700;
+/** Short, because the first round of every row is not counted: many short rounds, taken in turn, see the same machine. */
+const WARM_UP_MS = 200;
 
 type Load = Pick<LoadPlan, 'path' | 'connections' | 'body' | 'expectedBytes'>;
 interface Figure {
@@ -44,9 +46,11 @@ const ROWS: Readonly<Record<string, { readonly load: Load; readonly figures: rea
   },
 };
 
+const READY = 'ready with torch, ms';
+const NEIGHBOUR = 'neighbour of a hostile model, p99 ms';
 const pressure = cpuPressure();
 await priceOfTheCage();
-await hostileNeighbour();
+if (NEIGHBOUR.includes(flags.only)) await hostileNeighbour();
 console.log(JSON.stringify({ pressureBefore: pressure, load: loadavg()[0], rounds: ROUNDS, measureMs: MEASURE_MS }));
 
 async function priceOfTheCage(): Promise<void> {
@@ -55,6 +59,7 @@ async function priceOfTheCage(): Promise<void> {
   const bare = await startDavy({ ...options, isolation: 'none' });
   try {
     for (const [name, { load, figures }] of Object.entries(ROWS)) {
+      if (!name.includes(flags.only)) continue;
       const pairs = await interleaved((server) => measure(server, load), caged, bare);
       for (const { of, target } of figures) {
         const pick = (list: readonly Measurement[]): number[] => list.map((measurement) => measurement[of]);
@@ -62,7 +67,7 @@ async function priceOfTheCage(): Promise<void> {
         report(`${name}: ${of}`, picked, of === 'rps' ? Math.max : Math.min, target);
       }
     }
-    report('ready with torch, ms', await interleaved(readyMs, caged, bare), Math.min, '<= 1.10');
+    if (READY.includes(flags.only)) report(READY, await interleaved(readyMs, caged, bare), Math.min, '<= 1.10');
   } finally {
     await Promise.all([caged.stop(), bare.stop()]);
   }
@@ -78,10 +83,10 @@ async function hostileNeighbour(): Promise<void> {
     await measure(server, { ...load, path: '/predictions/hostile', expectedBytes: 2 }, 100);
     const beside = await repeated(() => measure(server, load));
     const p99 = (list: readonly Measurement[]): number => median(list.map(({ p99Ms }) => p99Ms));
-    const errors = beside.reduce((sum, { errors: some }) => sum + some, 0);
+    const errors = sum(beside.map((measurement) => measurement.errors));
     console.log(
       JSON.stringify({
-        row: 'neighbour of a hostile model, p99 ms',
+        row: NEIGHBOUR,
         alone: round(p99(alone)),
         beside: round(p99(beside)),
         ratio: round(p99(beside) / p99(alone)),
@@ -136,6 +141,7 @@ function report(
       [flags.level]: round(median([...caged])),
       none: round(median([...bare])),
       ratioOfBest: round(best(...caged) / best(...bare)),
+      ratioOfSums: round(sum(caged) / sum(bare)),
       ratioOfMedians: round(median([...caged]) / median([...bare])),
       spread: [round(ratios[0]!), round(ratios.at(-1)!)],
       target,
@@ -175,4 +181,8 @@ async function measure(server: BenchServer, load: Load, measureMs = MEASURE_MS):
 
 function round(value: number): number {
   return Number(value.toPrecision(4));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

@@ -13,6 +13,7 @@ export function servingSettings(settings: Settings, machine: Machine, modelMetri
     startupWorkers: workers.defaultPerModel || machine.gpuCount || Math.max(1, Math.floor(machine.cpuBudget)),
     responseTimeoutSec: workers.responseTimeoutSec,
     startupTimeoutSec: workers.startupTimeoutSec,
+    maxTimeoutSec: workers.maxTimeoutSec,
     jobQueueSize: queue.maxJobs,
     maxQueuedBytes: queue.maxBytes,
     maxWorkersPerModel: workers.maxPerModel,

@@ -108,6 +108,7 @@ export function assemble(v: Values, resolved: Resolved, sources: Sources, facts:
       maxPerModel: v.max_workers_per_model,
       responseTimeoutSec: v.default_response_timeout,
       startupTimeoutSec: v.default_startup_timeout,
+      maxTimeoutSec: v.max_model_timeout,
       stopTimeoutSec: v.unregister_model_timeout,
       python: v.python,
       packages: { indexUrl: v.pip_index_url, fileOrigins: v.pip_file_origins },

@@ -196,6 +196,8 @@ export interface Settings {
     readonly maxPerModel: number;
     readonly responseTimeoutSec: number;
     readonly startupTimeoutSec: number;
+    /** Ceiling of both for any model; undefined: none. */
+    readonly maxTimeoutSec: number | undefined;
     /** How long unregister waits for workers to end. */
     readonly stopTimeoutSec: number;
     /** Interpreter of `runtime: python`: a path, or a name looked up in PATH. */

@@ -138,5 +138,12 @@ describe('a serving plan', () => {
     const plan = planServing({ minWorkers: 1_000_000, maxWorkers: 1_000_000, jobQueueSize: 2 ** 31 }, {}, {}, operator);
     assert.deepEqual([plan.minWorkers, plan.maxWorkers], [4, 4]);
     assert.equal(plan.reductions.length, 2);
+    const slow = planServing(
+      { responseTimeout: 1_000_000, startupTimeout: 5 },
+      {},
+      {},
+      { ...operator, maxTimeoutSec: 30 },
+    );
+    assert.deepEqual([slow.responseTimeoutSec, slow.startupTimeoutSec, slow.reductions.length], [30, 5, 1]);
   });
 });

@@ -45,6 +45,8 @@ export interface OperatorDefaults {
   readonly maxQueuedBytes: number;
   /** No archive and no request gets more than this. */
   readonly maxWorkersPerModel: number;
+  /** Nor longer to start or to answer. Undefined: as long as it wants. */
+  readonly maxTimeoutSec?: number | undefined;
 }
 
 export interface ServingPlan {
@@ -108,7 +110,7 @@ export function planServing(
   const maxWorkers = atMost(operator.maxWorkersPerModel, workers.max, 'maxWorkers');
   const timeout = (fromYaml: number | undefined, json?: number, asked?: number, fallback?: number): number =>
     atMost(
-      MAX_TIMEOUT_SEC,
+      Math.min(MAX_TIMEOUT_SEC, operator.maxTimeoutSec ?? MAX_TIMEOUT_SEC),
       archive === null ? (json ?? asked ?? fallback ?? YAML_TIMEOUT_SEC) : (fromYaml ?? YAML_TIMEOUT_SEC),
       'timeout',
     );

@@ -66,6 +66,10 @@ export const WORKER_KEYS = {
     default: '120',
     doc: 'Seconds a worker may take to load its model.',
   }),
+  max_model_timeout: davyKey(integer(1), {
+    doc: 'No archive and no request gets more seconds than this for loading or for a batch. Unset: as many as it asks for.',
+    isSecurity: true,
+  }),
   unregister_model_timeout: torchserveKey(integer(0), {
     default: '120',
     doc: 'Seconds an unregister waits for workers to end.',
