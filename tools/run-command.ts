@@ -11,19 +11,23 @@ export interface CommandOutcome {
 }
 
 export interface CommandOptions {
+  /** Default: the repository root. */
+  readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** After it the command gets SIGTERM; default: none. */
+  readonly timeoutMs?: number;
   /** Shows the output while it arrives as well as collecting it. */
   readonly isLive?: boolean;
 }
 
-/** Starts `command` in the repository root. Never rejects: a command that cannot start has exit code 127. */
+/** Starts `command`. Never rejects: a command that cannot start has exit code 127. */
 export function runCommand(
   command: string,
   args: readonly string[],
-  { env = process.env, isLive = false }: CommandOptions = {},
+  { cwd = ROOT, env = process.env, timeoutMs = 0, isLive = false }: CommandOptions = {},
 ): Promise<CommandOutcome> {
   const { promise, resolve } = Promise.withResolvers<CommandOutcome>();
-  const child = spawn(command, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { cwd, env, timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] });
   const chunks: Buffer[] = [];
   for (const [stream, terminal] of [
     [child.stdout, process.stdout],

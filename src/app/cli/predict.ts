@@ -28,7 +28,7 @@ export async function predict(
   const path = ['/predictions', model, ...(options.version === undefined ? [] : [options.version])];
   const response = await withProgress(
     io,
-    `Waiting for ${model}`,
+    `Waiting for ${model} (its workers: davy models describe ${model})`,
     callServer(io, options, {
       method: 'POST',
       path: path.map((part, at) => (at === 0 ? part : encodeURIComponent(part))).join('/'),
