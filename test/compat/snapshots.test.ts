@@ -1,0 +1,210 @@
+// Snapshots (surface spec 7.7) as scripts see them: files that `torchserve` leaves behind, and starts from.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { exchange } from '../support/http-exchange.ts';
+import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
+import { freePorts } from '../support/real-server.ts';
+import { behaviour } from './behaviour.ts';
+
+const TORCHSERVE = join(import.meta.dirname, '..', '..', 'bin', 'torchserve');
+const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
+const WAIT_MS = 30_000;
+
+interface Life extends AsyncDisposable {
+  output(): string;
+  admin(path: string, method?: string): Promise<{ readonly status: number; readonly text: string }>;
+  /** The exit status; `torchserve --stop` is a SIGTERM too. */
+  stop(): Promise<number | null>;
+  /** The exit status of a server that ends by itself. */
+  readonly ended: Promise<number | null>;
+}
+
+describe('snapshots', () => {
+  let store: TestStore;
+  let dir = '';
+  before(() => {
+    store = makeModelStore();
+    store.addArchive('first.mar', 'first', NOOP);
+    store.addArchive('second.mar', 'second', NOOP);
+    dir = mkdtempSync(join(tmpdir(), 'davy-snapshots-'));
+  });
+  after(() => {
+    store[Symbol.dispose]();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  const files = (): readonly string[] => {
+    const folder = join(dir, 'logs', 'config');
+    return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+  };
+  const kinds = (): readonly string[] => files().map((name) => name.replace(/^\d{17}-/, ''));
+  const clear = (): void => rmSync(join(dir, 'logs'), { recursive: true, force: true });
+
+  /** One run of the server in `dir`, with a config.properties of the usual settings and these lines. */
+  const live = async (lines: readonly string[] = [], flags: readonly string[] = []): Promise<Life> => {
+    const [inference, management] = await freePorts(2);
+    const settings = [
+      `inference_address=http://127.0.0.1:${inference}`,
+      `management_address=http://127.0.0.1:${management}`,
+      'enable_metrics_api=false',
+      'disable_system_metrics=true',
+      'disable_token_authorization=true',
+      'enable_model_api=true',
+      'grpc_enabled=false',
+      'isolation=none',
+      `python=${PYTHON}`,
+      `state_dir=${join(dir, 'state')}`,
+      ...lines,
+    ];
+    writeFileSync(join(dir, 'config.properties'), `${settings.join('\n')}\n`, { mode: 0o600 });
+    const child = spawn(
+      process.execPath,
+      [TORCHSERVE, '--start', '--foreground', '--model-store', store.dir, ...flags],
+      {
+        cwd: dir,
+        env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    }
+    const ended = once(child, 'close').then(([code]) => code as number | null);
+    const deadline = performance.now() + WAIT_MS;
+    while (!text.includes('Model server started.') && child.exitCode === null && performance.now() < deadline) {
+      await sleep(20);
+    }
+    const stop = (): Promise<number | null> => {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      return ended;
+    };
+    return {
+      output: () => text,
+      admin: (path, method = 'GET') => exchange(`http://127.0.0.1:${management}${path}`, { method }),
+      stop,
+      ended,
+      [Symbol.asyncDispose]: async () => void (await stop()),
+    };
+  };
+  const names = async (life: Life): Promise<readonly string[]> =>
+    (JSON.parse((await life.admin('/models')).text) as { models: { modelName: string }[] }).models.map(
+      ({ modelName }) => modelName,
+    );
+
+  behaviour(
+    '13.4',
+    'same',
+    'a start and a stop leave a startup and a shutdown snapshot, a registration one more, and the next start has its models',
+    async () => {
+      await using first = await live([], ['--models', 'first.mar']);
+      assert.deepEqual(kinds(), ['startup.cfg'], first.output());
+      assert.equal((await first.admin('/models?url=second.mar&batch_size=3', 'POST')).status, 200);
+      const deadline = performance.now() + WAIT_MS;
+      while (!kinds().includes('snapshot.cfg') && performance.now() < deadline) await sleep(20);
+      assert.deepEqual(kinds(), ['startup.cfg', 'snapshot.cfg']);
+      assert.equal(await first.stop(), 0);
+      assert.deepEqual(kinds(), ['startup.cfg', 'snapshot.cfg', 'shutdown.cfg']);
+
+      await using again = await live();
+      assert.deepEqual(await names(again), ['first', 'second']);
+      const [second] = JSON.parse((await again.admin('/models/second')).text) as { batchSize: number }[];
+      assert.equal(second?.batchSize, 3);
+    },
+  );
+
+  behaviour(
+    '7.7',
+    'same',
+    'a snapshot has the properties and model_snapshot with every setting of every version',
+    () => {
+      const name = files().find((file) => file.endsWith('-snapshot.cfg')) ?? '';
+      const text = readFileSync(join(dir, 'logs', 'config', name), 'latin1');
+      assert.match(text, /^disable_system_metrics=true$/m);
+      const line = /^model_snapshot=(.*)$/m.exec(text)?.[1] ?? '';
+      const written = JSON.parse(line.replaceAll(/\\(.)/g, '$1')) as Record<string, unknown>;
+      assert.deepEqual(Object.keys(written), ['name', 'modelCount', 'created', 'models']);
+      assert.deepEqual([written['name'], written['modelCount']], [name, 2]);
+      assert.ok(Math.abs(Number(written['created']) - Date.now()) < 600_000);
+      const models = written['models'] as Record<string, Record<string, Record<string, unknown>>>;
+      assert.deepEqual(models['second'], {
+        '1.0': {
+          defaultVersion: true,
+          marName: 'second.mar',
+          minWorkers: 0,
+          maxWorkers: 0,
+          batchSize: 3,
+          maxBatchDelay: 100,
+          responseTimeout: 120,
+          startupTimeout: 120,
+          runtimeType: 'python',
+        },
+      });
+    },
+  );
+
+  behaviour('7.7', 'same', 'with --ncs no snapshot is read and none is written', async () => {
+    const before = files();
+    await using life = await live([], ['--ncs']);
+    assert.deepEqual(await names(life), [], life.output());
+    assert.equal(await life.stop(), 0);
+    assert.deepEqual(files(), before);
+  });
+
+  behaviour(
+    '7.7',
+    'same',
+    'a model_snapshot written by hand into config.properties loads its models and no others, without runtimeType or timeouts',
+    async () => {
+      clear();
+      const written = {
+        name: 'startup.cfg',
+        modelCount: 1,
+        models: {
+          second: {
+            '1.0': {
+              defaultVersion: true,
+              marName: 'second.mar',
+              minWorkers: 1,
+              maxWorkers: 2,
+              batchSize: 5,
+              maxBatchDelay: 70,
+            },
+          },
+        },
+      };
+      await using life = await live([`model_snapshot=${JSON.stringify(written)}`, 'load_models=first.mar']);
+      assert.deepEqual(await names(life), ['second'], life.output());
+      const [view] = JSON.parse((await life.admin('/models/second')).text) as Record<string, unknown>[];
+      assert.deepEqual(
+        ['runtime', 'batchSize', 'maxBatchDelay', 'responseTimeout', 'minWorkers', 'maxWorkers'].map(
+          (key) => view?.[key],
+        ),
+        ['python', 5, 70, 120, 1, 2],
+      );
+    },
+  );
+
+  behaviour('7.7', 'same', 'an empty snapshot starts without models and says so', async () => {
+    clear();
+    await using life = await live(['model_snapshot={"name":"x.cfg","modelCount":0,"models":{}}', 'load_models=all']);
+    assert.deepEqual(await names(life), []);
+    assert.equal(await life.stop(), 0);
+    assert.match(life.output(), /Model snapshot is empty\. Starting TorchServe without initial models\./);
+  });
+
+  behaviour('7.7', 'same', 'a snapshot whose archive is gone is named, and the server does not come up', async () => {
+    clear();
+    const models = { lost: { '1.0': { defaultVersion: true, marName: 'lost.mar', minWorkers: 1, maxWorkers: 1 } } };
+    await using life = await live([`model_snapshot=${JSON.stringify({ name: 'x.cfg', modelCount: 1, models })}`]);
+    assert.notEqual(await life.ended, 0);
+    assert.match(life.output(), /Model archive file for model :lost, version :1\.0 not found in model store/);
+    assert.doesNotMatch(life.output(), /Model server started\./);
+  });
+});
