@@ -231,6 +231,21 @@ describe('a lane', () => {
     assert.equal(worker.batches.length, 1);
   });
 
+  it('answers describe jobs behind a hung worker in time, and leaves the others in the queue', () => {
+    const { submit, worker, clock } = setUp({ responseTimeoutMs: 5000 });
+    submit('hangs');
+    clock.advance(100);
+    const describing = [submit('', 'describe'), submit('', 'describe')];
+    const waiting = submit('waits');
+    clock.advance(5000);
+    assert.deepEqual(
+      describing.map(({ heard }) => heard),
+      [['fail:describe_failed'], ['fail:describe_failed']],
+    );
+    assert.deepEqual(waiting.heard, []);
+    assert.equal(worker.batches.length, 1);
+  });
+
   it('counts the response timeout from the last piece of a stream', () => {
     const { submit, worker, clock } = setUp();
     const { heard } = submit();

@@ -8,7 +8,7 @@ import { SequenceQueue } from './sequence-queue.ts';
 import type { WaitingJobs } from './waiting-jobs.ts';
 import { Job } from './job.ts';
 import type { BatchResult, DeathCause, WorkerEvents } from './ports.ts';
-import { faultOfDeath, Seat, type Batch } from './seat.ts';
+import { describeOverdue, faultOfDeath, Seat, type Batch } from './seat.ts';
 import type { LaneSpec, LaneStats } from './shard-protocol.ts';
 
 /** A job whose worker dies this often, without the job being to blame for certain, is not tried again. */
@@ -297,11 +297,21 @@ export class Lane {
   }
 
   #armDeadline(job: Job): void {
+    if (job.request.operation === 'describe') return this.#armDescribe(job);
     const limits = [job.request.timeoutMs, this.spec.clientTimeoutMs || undefined].filter((ms) => ms !== undefined);
     if (limits.length === 0) return;
     job.deadline = this.#clock.after(Math.min(...limits), () => {
       if (job.isQueued) this.#queue.forget(job);
       this.#fail(job, new Fault('client_timeout', 'The request was not answered within its time limit.'));
+    });
+  }
+
+  /** A describe job in hand is its seat's to watch; behind a hung worker, a hundred would hold up the model for minutes. */
+  #armDescribe(job: Job): void {
+    job.deadline = this.#clock.after(this.spec.responseTimeoutMs, () => {
+      if (!job.isQueued) return;
+      this.#queue.forget(job);
+      this.#fail(job, describeOverdue());
     });
   }
 

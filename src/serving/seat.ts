@@ -179,7 +179,7 @@ export class Seat {
   /** A describe that takes too long is answered, and its worker spared once (surface spec 10.5). */
   #overdue(front: Batch): void {
     if (front.operation === 'describe' && !front.jobs[0]!.hasEnded) {
-      front.jobs[0]!.fail(new Fault('describe_failed', 'Failed to get customized model matadata.'));
+      front.jobs[0]!.fail(describeOverdue());
       this.signOfLife();
     } else {
       this.kill({ kind: 'response_timeout', afterMs: this.#responseTimeoutMs });
@@ -197,6 +197,9 @@ function toItem(job: Job): BatchItem {
     ...(sequenceId === undefined ? {} : { sequenceId }),
   };
 }
+
+/** Spelled as the reference spells it (surface spec 3.3). */
+export const describeOverdue = (): Fault => new Fault('describe_failed', 'Failed to get customized model matadata.');
 
 /** What the clients of a batch hear when its worker died (surface spec 2.10). */
 export function faultOfDeath(cause: DeathCause): Fault {
