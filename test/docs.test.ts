@@ -87,6 +87,8 @@ async function helpFor([program, ...words]: readonly string[]): Promise<string> 
   );
   if (program === 'torchserve') return helpOf(torchserve, []);
   const [command = '', sub = ''] = names;
+  // To a command that it does not know it answers with its own help.
+  if (command !== '' && (await helpOf(davy, [command])) === (await helpOf(davy, []))) return '';
   const inner = await helpOf(davy, [command, sub]);
   return inner === '' ? helpOf(davy, [command]) : inner;
 }
