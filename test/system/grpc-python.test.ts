@@ -86,7 +86,7 @@ test(
         unknown: ['INTERNAL', 'Model not found: unknown\norg.pytorch.serve.archive.model.ModelNotFoundException'],
         'wrong key': refused,
         'two keys': refused,
-      'wrong key, large': refused,
+        'wrong key, large': refused,
         'too large': ['RESOURCE_EXHAUSTED', 'gRPC message exceeds maximum size 6553500: 8192019'],
         gzip: ['UNIMPLEMENTED', 'Compressed messages are not accepted'],
         stream: ['x'],
