@@ -1,4 +1,4 @@
-// What the three commands share: find a Node that is new enough and the entry module, from a checkout or an installed package.
+// What the commands share: find a Node that is new enough and the entry module, from a checkout or an installed package.
 // Plain JavaScript without dependencies, because an old Node may be the one that reads it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

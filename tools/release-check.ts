@@ -98,6 +98,7 @@ async function tryCommands(): Promise<string> {
   assert.match(await run('npx', ['davy', '--help']), /davy serve --model-store/);
   assert.equal(await run(bin('torchserve'), ['--version']), 'TorchServe Version is 0.12.0\n');
   assert.match(await run(bin('torch-model-archiver'), ['--help']), /--model-name/);
+  assert.match(await run(bin('torch-workflow-archiver'), ['--help']), /--workflow-name/);
   assert.match(await run(bin('davy'), ['scan', installed('examples/digits/digits.onnx')]), /1 allowed, 0 denied/);
   return (await run(bin('davy'), ['--version'])).trim();
 }

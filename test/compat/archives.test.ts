@@ -402,7 +402,7 @@ describe('torch-model-archiver', () => {
   behaviour('8.7', 'same', 'it does not overwrite without --force', () => {
     assert.equal(archive('--export-path', 'out').status, 0);
     const again = archive('--export-path', 'out');
-    assert.notEqual(again.status, 0);
+    assert.equal(again.status, 1);
     assert.match(
       again.output,
       /packed\.mar already exists\.\nPlease specify --force\/-f option to overwrite the model archive output file\.\nSee -h\/--help for more details\./,
@@ -410,7 +410,47 @@ describe('torch-model-archiver', () => {
     assert.equal(archive('--export-path', 'out', '--force').status, 0);
   });
 
-  behaviour('8.7', 'same', 'model names are letters, digits, _ - and .', () => {
-    assert.notEqual(archive('--model-name', '../x').status, 0);
+  behaviour('8.7', 'same', 'model names are letters, digits, _ - and ., and everything refused is status 1', () => {
+    assert.equal(archive('--model-name', '../x').status, 1);
+    assert.equal(archive('--serialized-file', 'none.pt').status, 1);
+  });
+
+  behaviour('8.7', 'same', 'long flags may be cut short while they stay unambiguous, as argparse has it', () => {
+    assert.equal(archive('--export-p', 'short', '--archive-f=tgz').status, 0);
+    assert.ok(existsSync(join(dir, 'short', 'packed.tar.gz')));
+    // --model-name or --model-file?
+    assert.equal(archive('--model', 'x').status, 2);
+  });
+});
+
+describe('torch-workflow-archiver', () => {
+  const bin = join(import.meta.dirname, '..', '..', 'bin', 'torch-workflow-archiver');
+
+  behaviour('8.8', 'same', 'it packs spec, handler and extra files, and does not overwrite without --force', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'davy-workflows-'));
+    try {
+      writeFileSync(join(dir, 'flow.yaml'), 'models: {}\ndag: {}\n');
+      writeFileSync(join(dir, 'flow.py'), 'def first(data, context):\n    return data\n');
+      writeFileSync(join(dir, 'labels.txt'), 'a');
+      const run = (...flags: string[]): { status: number | null; output: string } => {
+        const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...flags], { cwd: dir, encoding: 'utf8' });
+        return { status, output: stdout + stderr };
+      };
+      const flags = ['--workflow-name', 'flow', '--spec-file', 'flow.yaml', '--handler', 'flow.py'];
+      const made = run(...flags, '--extra-files', 'labels.txt', '--export-path', 'out');
+      assert.equal(made.status, 0, made.output);
+      const war = readFileSync(join(dir, 'out', 'flow.war'));
+      for (const name of ['WAR-INF/MANIFEST.json', 'flow.yaml', 'flow.py', 'labels.txt']) {
+        assert.ok(war.includes(name), name);
+      }
+      const again = run(...flags, '--export-path', 'out');
+      assert.equal(again.status, 1);
+      assert.match(again.output, /flow\.war already exists\.\nPlease specify --force\/-f option to overwrite/);
+      assert.equal(run(...flags, '--export-path', 'out', '-f').status, 0);
+      assert.equal(run('--workflow-name', '../x', '--spec-file', 'flow.yaml').status, 1);
+      assert.equal(run('--spec-file', 'flow.yaml').status, 2);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });

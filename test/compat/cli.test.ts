@@ -67,6 +67,14 @@ describe('the torchserve command', () => {
     }
   });
 
+  behaviour('7.1', 'same', 'long flags may be cut short while they stay unambiguous, as argparse has it', () => {
+    says(['--vers'], 0, 'TorchServe Version is 0.12.0');
+    says(['--model-st=none'], 1, '--model-store directory not found: none');
+    // --start or --stop? --model-store or --models?
+    assert.equal(run(['--st']).status, 2);
+    assert.equal(run(['--model', 'store']).status, 2);
+  });
+
   behaviour('7.1', 'same', '--start, --stop and --version exclude each other', () => {
     assert.notEqual(run(['--start', '--stop']).status, 0);
     assert.notEqual(run(['--version', '--start']).status, 0);

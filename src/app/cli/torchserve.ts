@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { parseProperties } from '../../config/index.ts';
 import { Fault } from '../../kernel/index.ts';
+import { expandAbbreviations } from './abbreviations.ts';
 import { EXIT, type Io, exitStatus, processIo } from './io.ts';
 import { parse } from './main.ts';
 import { createPidFile, pidFilePath, readPidFile, removePidFile } from './pid-file.ts';
@@ -59,7 +60,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
     .action(async (flags: TorchserveFlags) => {
       status = await exitStatus(io, () => act(io, flags));
     });
-  return parse(program, args, io, () => status);
+  return parse(program, expandAbbreviations(program, args), io, () => status);
 }
 
 async function act(io: Io, flags: TorchserveFlags): Promise<number> {
