@@ -14,7 +14,7 @@ export interface CommandOptions {
   /** Default: the repository root. */
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** After it the command gets SIGTERM; default: none. */
+  /** After it the command is killed; default: never. */
   readonly timeoutMs?: number;
   /** Shows the output while it arrives as well as collecting it. */
   readonly isLive?: boolean;
@@ -27,7 +27,13 @@ export function runCommand(
   { cwd = ROOT, env = process.env, timeoutMs = 0, isLive = false }: CommandOptions = {},
 ): Promise<CommandOutcome> {
   const { promise, resolve } = Promise.withResolvers<CommandOutcome>();
-  const child = spawn(command, args, { cwd, env, timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, {
+    cwd,
+    env,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const chunks: Buffer[] = [];
   for (const [stream, terminal] of [
     [child.stdout, process.stdout],

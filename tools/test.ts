@@ -8,6 +8,8 @@ import { ROOT, runCommand } from './run-command.ts';
 
 /** One test may start a server and workers on a loaded two-core machine. */
 const TEST_TIMEOUT_MS = 120_000;
+/** A loop that never yields keeps even the runner's own timeouts from firing. */
+const SUITE_TIMEOUT_MS = 30 * 60_000;
 
 /** What the libraries under test leave in the temporary directory by themselves. */
 const FOREIGN = ['torchinductor_'];
@@ -62,7 +64,11 @@ async function runNodeTests(interpreter: string): Promise<CheckSummary> {
     ...files,
   ];
   const env = { ...surroundings, DAVY_PYTHON: interpreter };
-  const { exitCode, output } = await runCommand(process.execPath, args, { env, isLive: true });
+  const { exitCode, output } = await runCommand(process.execPath, args, {
+    env,
+    isLive: true,
+    timeoutMs: SUITE_TIMEOUT_MS,
+  });
   const counted = (word: string): number => Number(new RegExp(`^\\S*ℹ ${word} (\\d+)`, 'm').exec(output)?.[1] ?? 0);
   const failed = counted('fail') + counted('cancelled');
   return { passed: counted('pass'), failed: exitCode !== 0 && failed === 0 ? 1 : failed };
