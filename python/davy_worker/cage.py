@@ -24,7 +24,7 @@ _LIBC.syscall.restype = ctypes.c_long
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_ADD, _SYS_LANDLOCK_RESTRICT = 444, 445, 446
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_FILTER_FLAG_TSYNC = 1, 1
 _SIGKILL = 9
 _INSTRUCTION_BYTES = 8
@@ -54,7 +54,7 @@ def apply(spec):
 
     Members, all optional: ``rlimits`` {name without RLIMIT_: number}; ``landlock`` {``minAbi``, ``read``, ``execute``,
     ``write``, ``device``: lists of paths}; ``filter`` {``program``: base64, ``selfSlots``: instruction indices that
-    receive our process id}; ``dieWithParent``; ``closeFrom``: first descriptor to close.
+    receive our process id}; ``dieWithParent``; ``adoptOrphans``; ``closeFrom``: first descriptor to close.
     """
     report = {}
     if "closeFrom" in spec:
@@ -63,6 +63,9 @@ def apply(spec):
         _limit(getattr(resource, "RLIMIT_" + name), value)
     if spec.get("dieWithParent"):
         _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if spec.get("adoptOrphans"):
+        # Whoever watches our process tree must see those, too, whose parents have gone.
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if spec.get("landlock"):
         report["landlock"] = _restrict_files(spec["landlock"])

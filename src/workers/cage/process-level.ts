@@ -59,6 +59,7 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
   const spec = {
     closeFrom: SPEC_FD,
     dieWithParent: true,
+    adoptOrphans: true,
     rlimits: cage.sharesUid ? { ...limits, NPROC: Math.max(SHARED_UID_TASKS, request.limits.tasks) } : limits,
     landlock: {
       minAbi: MIN_LANDLOCK_ABI,

@@ -56,6 +56,8 @@ export function measureTree(root: number): { readonly bytes: number; readonly ta
   const pids = [root];
   for (const pid of pids) {
     const status = text(`/proc/${pid}/status`);
+    // Adopted by a worker that never asks how its orphans ended: they weigh nothing.
+    if (/^State:\s+Z/m.test(status)) continue;
     for (const field of ['RssAnon', 'RssShmem']) {
       bytes += Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * KiB;
     }
