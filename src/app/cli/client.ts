@@ -149,6 +149,9 @@ function remedy({ status, type, message }: Refusal, call: Call, tokenFrom: strin
   if (type === 'DownloadArchiveException') {
     return ['Why the download failed is in the server’s log: look for AUDIT refused admit_model.'];
   }
+  if (message.startsWith('Failed to start workers')) {
+    return ['Why is in the server’s log: look for "could not load the model" and "could not be started".'];
+  }
   if (type === 'ModelNotFoundException' && message.includes('allowed URL')) {
     return [
       'Add the place to allowed_urls in the server’s config.properties and start it again, for example:',

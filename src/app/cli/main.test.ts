@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
+import { refusal } from './client.ts';
 import { main } from './main.ts';
 
 describe('the words of davy', () => {
@@ -22,4 +23,10 @@ describe('the words of davy', () => {
     const { status, text } = await say('convert', '/nowhere/model.pt');
     assert.deepEqual([status, text], [1, '/nowhere/model.pt: no such file or directory\n']);
   });
+});
+
+test('workers that did not start send their operator to the log', () => {
+  const answer = JSON.stringify({ type: 'InternalServerException', message: 'Failed to start workers for model m' });
+  const call = { method: 'POST', path: '/models?url=m.mar', key: 'management' } as const;
+  assert.match(refusal(500, answer, call, 'key_file.json').message, /server’s log: .*could not load the model/);
 });

@@ -20,7 +20,10 @@ export class WantedPaths {
 
   async of(request: WrapRequest): Promise<Wanted> {
     const found = findProgram(request.file);
-    if (found === null) throw new Fault('worker_start_failed', `The interpreter ${request.file} is not installed.`);
+    if (found === null) {
+      const remedy = 'Install it, or name another one: python=PATH in config.properties, or --python PATH.';
+      throw new Fault('worker_start_failed', `The interpreter ${request.file} is not installed. ${remedy}`);
+    }
     if (request.runtime !== 'python') {
       const prefixes = programPrefixes(found).flatMap(narrowPrefix);
       return { program: found, ...sorted([found, ...prefixes, ...request.readOnlyPaths]) };
