@@ -1,5 +1,5 @@
 // The real server as its own process, on free loopback ports, in a folder of its own; stopped by the test that started it.
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -112,7 +112,7 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
   const stop = async (): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await ended;
-    if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    if (options.dir === undefined) removeTree(dir);
     return child.exitCode;
   };
   const url = (port: number | undefined): string => `http://127.0.0.1:${port}`;
@@ -153,6 +153,12 @@ export async function startRealServer(options: RealServerOptions): Promise<RealS
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
   };
+}
+
+/** A killed server leaves unpacked models behind, whose folders not even their owner may write to. */
+function removeTree(dir: string): void {
+  spawnSync('chmod', ['-R', 'u+rwX', dir]);
+  rmSync(dir, { recursive: true, force: true });
 }
 
 /** Ports that were free a moment ago. All are held at once, so that they differ. */
