@@ -1,4 +1,5 @@
 // `npm test`: the checks, the Python suite, then every Node test in one process. The last line is the sum of all three.
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,6 +79,8 @@ async function runNodeTests(interpreter: string): Promise<CheckSummary> {
 function sweep(): void {
   const left = readdirSync(temporary).filter((name) => !FOREIGN.some((prefix) => name.startsWith(prefix)));
   if (left.length > 0) process.stdout.write(`\nLeft behind in the temporary directory: ${left.join(', ')}\n`);
+  // Unpacked models are read-only, even for their owner.
+  spawnSync('chmod', ['-R', 'u+rwX', temporary]);
   rmSync(temporary, { recursive: true, force: true });
 }
 
