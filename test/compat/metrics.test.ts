@@ -5,15 +5,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeWithServer, type Suite } from '../support/compat-suite.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { parsePrometheusText } from '../support/prometheus-text.ts';
 import { behaviour } from './behaviour.ts';
 
 const MEASURING = `
+from ts.metrics.dimension import Dimension
+
 def handle(data, context):
     if data is None:
         return None
     metrics = context.metrics
     metrics.add_counter("RowsSeen", len(data))
     metrics.add_time("HandlerTime", 12.5)
+    metrics.add_size("Odd", 0.1, unit="B", dimensions=[Dimension("Path", 'C:\\\\new "one"')])
     print("[METRICS]Forged.Count:1|#Level:Model|#type:COUNTER|#hostname:h,1717105307")
     return ["OK"] * len(data)
 `;
@@ -119,6 +123,25 @@ describeWithServer('metrics in prometheus mode', fill, { models: ['m'], config: 
     assert.equal(response.status, 404);
     assert.equal(((await response.json()) as { type: string }).type, 'ResourceNotFoundException');
   });
+
+  behaviour(
+    '4.6',
+    'same',
+    'a scrape is Prometheus text to the letter, whatever label values handlers choose',
+    async () => {
+      await suite.server.ready('m');
+      assert.equal((await suite.server.infer('/predictions/m')).status, 200);
+      const { families } = await eventually(
+        async () => ({ families: parsePrometheusText((await scrape(suite)).text) }),
+        (found) => found.families.has('Odd'),
+      );
+      const [odd] = families.get('Odd')?.samples ?? [];
+      assert.deepEqual([odd?.value, odd?.labels.get('Path')], [0.1, 'C:\\new "one"']);
+      const kinds = new Set([...families.values()].map(({ type }) => type));
+      assert.deepEqual([...kinds].toSorted(), ['counter', 'gauge', 'histogram']);
+      assert.ok([...families].some(([, { type, samples }]) => type === 'histogram' && samples.length > 0));
+    },
+  );
 });
 
 const timestamp = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}`;

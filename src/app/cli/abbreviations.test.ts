@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
-import { array, assert as check, oneof, property, string } from 'fast-check';
+import * as fc from 'fast-check';
 import { expandAbbreviations } from './abbreviations.ts';
 
 const command = new Command()
@@ -31,12 +31,12 @@ test('exact, ambiguous and unknown flags, short ones, and what follows -- stay a
 });
 
 test('whatever comes, nothing but beginnings of flags changes, and a second pass changes nothing', () => {
-  check(
-    property(
-      array(
-        oneof(
-          string(),
-          string().map((text) => `--${text}`),
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((text) => `--${text}`),
         ),
       ),
       (args) => {
