@@ -126,7 +126,7 @@ describeSiege(
 
     it('a storm of clients that leave costs no memory, no descriptor and no worker', async () => {
       await siege.ready('hanging');
-      const [{ pid }] = (await siege.workersOf('hanging')) as [{ pid: number }];
+      const { pid } = (await siege.workersOf('hanging'))[0]!;
       const files = openFiles(siege.server.process.pid!);
       for (let round = 0; round < 30; round += 1) await many(() => leave('canary'));
       await sleep(300);
