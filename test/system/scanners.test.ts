@@ -36,10 +36,7 @@ test('a required scanner keeps models out, an advisory one only comments on them
       flags: ['--enable-model-api'],
       config: [`scanners=${scanners}`],
     });
-    assert.match(
-      server.output(),
-      /Failed to load model: required-EVIL \(Archive refused: "notes\.txt": scanner_detected/,
-    );
+    await server.until(/Failed to load model: required-EVIL \(Archive refused: "notes\.txt": scanner_detected/);
     const register = async (url: string) => {
       const response = await server.manage('POST', `/models?url=${url}`);
       return { status: response.status, text: await response.text() };
