@@ -68,6 +68,14 @@ describe('the gate', () => {
     assert.equal(codeOf(gate, 'Bearer good', scoped('infer')), 'unauthenticated');
   });
 
+  test('does not bring an expired key to life again when the clock is set back', () => {
+    const { gate, clock } = setUp();
+    clock.wall = 1000;
+    assert.equal(codeOf(gate, 'Bearer good', scoped('infer')), 'unauthenticated');
+    clock.wall = 999;
+    assert.equal(codeOf(gate, 'Bearer good', scoped('infer')), 'unauthenticated');
+  });
+
   test('forgets a key when its slot is filled again', () => {
     const { gate, keyring } = setUp();
     keyring.put('inference', 'newer', { id: 'inference', scopes: [parseScope('infer:*')] }, Infinity);

@@ -38,7 +38,10 @@ export class Keyring {
     if (entry === undefined) return undefined;
     // The index is a digest the caller cannot steer towards a neighbour; the compare keeps the last step constant in time.
     if (!timingSafeEqual(entry.digest, Buffer.from(hex, 'hex'))) return undefined;
-    return wallTime < entry.expiresAt ? entry.principal : undefined;
+    if (wallTime < entry.expiresAt) return entry.principal;
+    // Expired for good: a clock that is set back must not bring it to life again.
+    this.#byDigest.delete(hex);
+    return undefined;
   }
 }
 
