@@ -25,6 +25,7 @@ import { openPackages } from './packages.ts';
 import { servingSettings } from './serving-settings.ts';
 import { Snapshots } from './snapshots.ts';
 import { startupModels } from './startup-models.ts';
+import { SERVER_VERSION } from './version.ts';
 import { workerEnv } from './worker-env.ts';
 
 export interface RunningServer {
@@ -48,6 +49,8 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       logDir: settings.log.dir,
       metricsDir: settings.log.metricsDir,
       consoleFd: 1,
+      // What SageMaker's containers set, and count failures by (surface spec 11).
+      telemetryVersion: process.env['SM_TELEMETRY_LOG'] ? SERVER_VERSION : undefined,
     }),
   );
   for (const line of configurationDump(settings, machine)) logs.say('info', line);

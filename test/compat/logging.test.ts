@@ -109,3 +109,17 @@ describeWithServer('log places', fill, {}, (suite) => {
     }
   });
 });
+
+describeWithServer(
+  'logging with SM_TELEMETRY_LOG',
+  (store) => void store.add('broken', 'raise ValueError("no")'),
+  { env: { SM_TELEMETRY_LOG: '/dev/null' } },
+  (suite) => {
+    behaviour('11', 'same', 'with SM_TELEMETRY_LOG every failure of a worker is a TELEMETRY_METRICS line', async () => {
+      assert.equal((await suite.server.admin('/models?url=broken&initial_workers=1', 'POST')).status, 500);
+      await suite.server.until(
+        /TELEMETRY_METRICS - ModelServerError\.Count:1\|#TorchServe:0\.12\.0,org\.pytorch\.serve\.wlm\.WorkerInitializationException:-1$/m,
+      );
+    });
+  },
+);

@@ -21,6 +21,8 @@ export interface LogOptions {
   /** 1 for stdout; undefined for no console. */
   readonly consoleFd: number | undefined;
   readonly clock?: Clock;
+  /** The version that TELEMETRY_METRICS lines name, one for each worker that fails; undefined writes none. */
+  readonly telemetryVersion?: string | undefined;
 }
 
 export interface Logs extends AsyncDisposable {
@@ -46,7 +48,8 @@ export async function createLogs(options: LogOptions): Promise<Logs> {
   const put = (stream: LogStream, level: LogLevel, thread: string, logger: string, message: string): void => {
     if (RANK[level] >= lowest) streams.emit({ stream, level, thread, logger, message } satisfies LogRecord);
   };
-  const subscriptions = subscribe(options.announcements, clock, put);
+  const workerLines = new WorkerLines(clock, options.telemetryVersion);
+  const subscriptions = subscribe(options.announcements, clock, workerLines, put);
   return {
     say: (level, message) => put('server', level, 'main', SERVER_LOGGER, clean(message)),
     metricLine: (stream, message) => put(stream, 'info', 'main', stream.toUpperCase(), message),
@@ -68,10 +71,15 @@ const controls = (streams: Streams): Pick<Logs, 'flush' | 'flushSync'> => ({
 
 type Put = (stream: LogStream, level: LogLevel, thread: string, logger: string, message: string) => void;
 
-function subscribe(from: Announcements, clock: Clock, put: Put): readonly { unsubscribe(): void }[] {
+function subscribe(
+  from: Announcements,
+  clock: Clock,
+  workerLines: WorkerLines,
+  put: Put,
+): readonly { unsubscribe(): void }[] {
   return [
     from.access.subscribe((event) => put('access', 'info', 'main', 'ACCESS_LOG', accessText(event))),
-    from.worker.subscribe(workerListener(clock, put)),
+    from.worker.subscribe(workerListener(clock, workerLines, put)),
     from.model.subscribe((event) => {
       const level = event.change === 'refused' ? 'warn' : 'info';
       put('server', level, 'main', 'org.pytorch.serve.wlm.ModelManager', clean(modelText(event)));
@@ -83,8 +91,7 @@ function subscribe(from: Announcements, clock: Clock, put: Put): readonly { unsu
   ];
 }
 
-function workerListener(clock: Clock, put: Put): (event: WorkerEvent) => void {
-  const lines = new WorkerLines(clock);
+function workerListener(clock: Clock, lines: WorkerLines, put: Put): (event: WorkerEvent) => void {
   const limits = new Map<string, OutputLimit>();
   return (event) => {
     const name = escapeText(workerName(event), 256);

@@ -12,6 +12,8 @@ export interface WorkerLine {
 const THREAD = 'org.pytorch.serve.wlm.WorkerThread';
 const SCALED_DOWN = 'WORKER_SCALED_DOWN';
 const INIT_EXCEPTION = 'org.pytorch.serve.wlm.WorkerInitializationException';
+/** What TorchServe's monitoring thread ends with when a worker that served is gone. */
+const LOST_EXCEPTION = 'java.lang.InterruptedException';
 
 export const workerName = (event: Pick<WorkerEvent, 'workerId' | 'model' | 'version'>): string =>
   `W-${event.workerId}-${event.model}_${event.version}`;
@@ -25,8 +27,12 @@ export class WorkerLines {
   /** Workers that have stopped and not loaded since. */
   readonly #inOutage = new Set<string>();
 
-  constructor(clock: Clock) {
+  readonly #telemetryVersion: string | undefined;
+
+  /** `telemetryVersion` as LogOptions has it. */
+  constructor(clock: Clock, telemetryVersion?: string) {
     this.#clock = clock;
+    this.#telemetryVersion = telemetryVersion;
   }
 
   /** Lines in the order they belong in. Output lines are not worded here. */
@@ -44,7 +50,7 @@ export class WorkerLines {
           ...(this.#inOutage.delete(name) ? [line('info', 'Auto recovery succeeded, reset recoveryStartTS')] : []),
         ];
       case 'died':
-        return deathLines(event.workerId, name, what.cause);
+        return [...deathLines(event.workerId, name, what.cause), ...this.#telemetryLines(what.cause)];
       case 'retry':
         return [
           ...this.#outageLines(name),
@@ -63,6 +69,13 @@ export class WorkerLines {
       case 'output':
         return [];
     }
+  }
+
+  #telemetryLines(cause: DeathCause): WorkerLine[] {
+    if (this.#telemetryVersion === undefined || cause.kind === 'stopped') return [];
+    const exception = initFailureText(cause) === undefined ? LOST_EXCEPTION : INIT_EXCEPTION;
+    const message = `ModelServerError.Count:1|#TorchServe:${this.#telemetryVersion},${exception}:-1`;
+    return [{ level: 'info', logger: 'TELEMETRY_METRICS', message }];
   }
 
   #outageLines(name: string): WorkerLine[] {
