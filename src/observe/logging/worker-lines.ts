@@ -26,7 +26,6 @@ export class WorkerLines {
   readonly #clock: Clock;
   /** Workers that have stopped and not loaded since. */
   readonly #inOutage = new Set<string>();
-
   readonly #telemetryVersion: string | undefined;
 
   /** `telemetryVersion` as LogOptions has it. */
