@@ -63,7 +63,8 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         print("".join(traceback.format_exception(error)), end="", flush=True)
         raise _failure(error) from error
     decode = bool(model.get("decodeInputRequest", True))
-    return Service(handle, context, decode, prediction_time(model.get("metrics"), model["name"], outbox))
+    interval_ms = float(model.get("metricsIntervalMs") or 0)
+    return Service(handle, context, decode, prediction_time(model.get("metrics"), model["name"], outbox, interval_ms))
 
 
 def _failure(error: Exception) -> LoadFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Callable, Mapping
 
@@ -15,8 +16,13 @@ NAME = "PredictionTime"
 PredictionTime = Callable[[float, Context], None]
 
 
-def prediction_time(section: Mapping[str, Any] | None, model_name: str, outbox: MetricOutbox) -> PredictionTime | None:
-    """What to call after each batch; None where the `model_metrics` section does not list the metric."""
+def prediction_time(
+    section: Mapping[str, Any] | None, model_name: str, outbox: MetricOutbox, interval_ms: float = 0
+) -> PredictionTime | None:
+    """What to call after each batch; None where the `model_metrics` section does not list the metric.
+
+    A gauge shows its latest value: where the server keeps nothing else, one in `interval_ms` is enough.
+    """
     found = _listed(section or {})
     if found is None:
         return None
@@ -28,8 +34,16 @@ def prediction_time(section: Mapping[str, Any] | None, model_name: str, outbox: 
     head = f'{{"n":"{NAME}","v":'
     tail = f',"u":{quote(unit)},"type":"{kind}","d":[{pairs}],"q":['
     add = outbox.add_text
+    interval = interval_ms / 1000 if kind == "gauge" else 0.0
+    due = 0.0
 
     def record(millis: float, context: Context) -> None:
+        nonlocal due
+        if interval > 0:
+            now = time.monotonic()
+            if now < due:
+                return
+            due = now + interval
         ids = ",".join([quote(request["id"]) for request in context._requests])
         add(f"{head}{millis:.3f}{tail}{ids}]}}")
 

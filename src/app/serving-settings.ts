@@ -5,6 +5,9 @@ import type { Machine } from './machine.ts';
 
 type CallerWishes = ReturnType<ServingSettings['modelsJson']>;
 
+/** A log of metrics gets a line a second of each series; between two lines nobody sees a gauge. */
+const LOGGED_GAUGE_INTERVAL_MS = 100;
+
 export function servingSettings(settings: Settings, machine: Machine, modelMetrics: unknown): ServingSettings {
   const { workers, queue, models, http, auth, server } = settings;
   return {
@@ -32,6 +35,7 @@ export function servingSettings(settings: Settings, machine: Machine, modelMetri
     defaultHandler: models.defaultHandler,
     sequenceHeaders: workers.sequenceHeaders,
     modelMetrics,
+    modelMetricsIntervalMs: settings.metrics.mode === 'prometheus' ? 0 : LOGGED_GAUGE_INTERVAL_MS,
     isDebug: server.isDebug,
     modelsJson: (name, version) => wishesOf(models.defaults.get(name)?.get(version)),
   };

@@ -52,6 +52,7 @@ const settings: ServingSettings = {
   defaultHandler: undefined,
   sequenceHeaders: { id: 'id', start: 'start', end: 'end' },
   modelMetrics: null,
+  modelMetricsIntervalMs: 0,
   isDebug: false,
   modelsJson: () => ({}),
 };

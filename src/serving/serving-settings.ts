@@ -24,6 +24,8 @@ export interface ServingSettings extends OperatorDefaults {
   readonly sequenceHeaders: { readonly id: string; readonly start: string; readonly end: string };
   /** `model_metrics` of metrics.yaml, as JSON for the workers. */
   readonly modelMetrics: unknown;
+  /** How often a worker reports a gauge of its own; 0 after every batch, where somebody counts them. */
+  readonly modelMetricsIntervalMs: number;
   /** No timeouts (surface spec 7.4 `debug`). */
   readonly isDebug: boolean;
   /** `models` JSON of the configuration (surface spec 7.6). */

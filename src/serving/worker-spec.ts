@@ -53,6 +53,7 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
       continuousBatching: plan.isContinuous,
       asyncCommunication: plan.isAsync,
       metrics: settings.modelMetrics ?? null,
+      metricsIntervalMs: settings.modelMetricsIntervalMs,
     },
   };
 }
