@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Fault } from '../kernel/index.ts';
 import { parseRequirements } from './requirements.ts';
 import { bestWheel, installedName, parseWheelName } from './wheel.ts';

@@ -45,7 +45,10 @@ export class FrameWriter {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // After this turn's reads, and so before anything new is waited for.
-    setImmediate(() => this.#flush());
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.flush();
+    });
   }
 
   /** Room for one frame. A slab is never written to again where it has been handed to the socket. */
@@ -69,11 +72,12 @@ export class FrameWriter {
     this.#flushed = this.#used;
   }
 
-  #flush(): void {
+  /** Sends what is pending now, for a reader that has nothing else to do. */
+  flush(): void {
     this.#closeSlice();
     const chunks = this.#pending;
+    if (chunks.length === 0) return;
     const onSent = this.#onSent;
-    this.#isScheduled = false;
     this.#pending = [];
     this.#onSent = [];
     const sent = onSent.length === 0 ? undefined : (error?: Error | null) => error ?? onSent.forEach((tell) => tell());

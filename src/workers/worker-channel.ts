@@ -63,11 +63,14 @@ export class WorkerChannel {
       });
       return { id: item.requestId, h: item.headers, p: parts, k: item.isCached || undefined, s: item.sequenceId };
     });
+    const isIdle = this.#inHand.size === 0;
     this.#inHand.set(batchId, items.length);
     this.#itemsInHand += items.length;
     this.#writer.write({ t: 'run', b: batchId, op: operation, r: requests }, chunks, bytes, () =>
       this.#options.events.onSent(batchId),
     );
+    // A worker that waits for work gets it at once; a busy one loses nothing by a fuller write.
+    if (isIdle) this.#writer.flush();
   }
 
   cancel(batchId: number, indices: readonly number[]): void {

@@ -37,9 +37,9 @@ describe('a running server', () => {
     await using server = await startRealServer({ modelStore: store.dir, models: ['noop', 'slow'] });
     const { workers } = await untilReady(server, 'noop');
     const statuses: number[] = [];
-    let isDone = false;
+    const done = new AbortController();
     const clients = Array.from({ length: 8 }, async () => {
-      while (!isDone) {
+      while (!done.signal.aborted) {
         const response = await server.predict('noop', 'x');
         await response.arrayBuffer();
         statuses.push(response.status);
@@ -48,7 +48,7 @@ describe('a running server', () => {
     await sleep(100);
     process.kill(workers[0]!.pid, 'SIGKILL');
     await sleep(1600);
-    isDone = true;
+    done.abort();
     await Promise.all(clients);
     const failed = statuses.filter((status) => status !== 200);
     assert.ok(failed.length <= 2, `at most the batch in hand may fail, saw ${failed.join(', ')}`);
