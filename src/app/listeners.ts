@@ -67,6 +67,7 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
         address,
         door,
         announcements,
+        allowedHosts: settings.http.allowedHosts,
         limits: limitsOf(settings),
         clock: systemClock,
         ...(tls === undefined ? {} : { tls }),

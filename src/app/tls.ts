@@ -21,5 +21,11 @@ export function loadConfiguredTls(
       `${listener} needs a certificate: set private_key_file and certificate_file (PEM), or keystore, keystore_pass and keystore_type, in config.properties.`,
     );
   }
-  return loadTls({ source, clock: systemClock, announcements });
+  const { clientAuthorityFile } = tls;
+  return loadTls({
+    source,
+    clock: systemClock,
+    announcements,
+    ...(clientAuthorityFile === undefined ? {} : { clientAuthorityFile }),
+  });
 }

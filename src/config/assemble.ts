@@ -62,8 +62,10 @@ export function assemble(v: Values, resolved: Resolved, sources: Sources, facts:
       idleTimeoutMs: v.idle_timeout * 1000,
       cors: { origin: v.cors_allowed_origin, methods: v.cors_allowed_methods, headers: v.cors_allowed_headers },
       allowsInsecureBind: v.insecure_bind,
+      allowedHosts: v.allowed_hosts,
     },
     tls: {
+      clientAuthorityFile: v.client_ca_file,
       keystore:
         v.keystore === undefined ? undefined : { path: v.keystore, type: v.keystore_type, password: v.keystore_pass },
       pem:

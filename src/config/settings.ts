@@ -138,8 +138,12 @@ export interface Settings {
     /** Copied verbatim into every response where non-empty (surface spec 6.8). */
     readonly cors: { readonly origin: string; readonly methods: string; readonly headers: string };
     readonly allowsInsecureBind: boolean;
+    /** Names besides its own under which a loopback listener may be called. */
+    readonly allowedHosts: readonly string[];
   };
   readonly tls: {
+    /** PEM file; undefined: no client certificates are asked for. */
+    readonly clientAuthorityFile: string | undefined;
     readonly keystore: { readonly path: string; readonly type: string; readonly password: Secret } | undefined;
     /** PEM pair; used where `keystore` is undefined. Neither: an https address does not start. */
     readonly pem: { readonly privateKeyFile: string; readonly certificateFile: string } | undefined;

@@ -158,6 +158,17 @@ export const nameList: ValueParser<readonly string[]> = {
   },
 };
 
+/** Names of this server as clients may write them in `Host`. */
+export const hostList: ValueParser<readonly string[]> = {
+  syntax: 'host names with commas between them',
+  parse(text, site) {
+    const hosts = splitList(text).map((host) => host.toLowerCase());
+    const bad = hosts.find((host) => !/^[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?$/.test(host));
+    if (bad === undefined) return hosts;
+    throw refuse(site, `must list host names without ports, found ${JSON.stringify(bad)}.`);
+  },
+};
+
 /** A Java regular expression that must match a whole name. */
 export const wholeNamePattern: ValueParser<RegExp> = {
   syntax: 'regular expression',

@@ -2,6 +2,7 @@
 import { davyKey, torchserveKey } from '../key.ts';
 import {
   address,
+  hostList,
   integer,
   javaBoolean,
   oipSwitch,
@@ -32,6 +33,11 @@ export const LISTENER_KEYS = {
   metrics_address: torchserveKey(address('metrics'), {
     default: 'http://127.0.0.1:8082',
     doc: 'Where Prometheus scrapes.',
+    isSecurity: true,
+  }),
+  allowed_hosts: davyKey(hostList, {
+    default: '',
+    doc: 'Further names under which clients may call a loopback listener; others are refused, against DNS rebinding.',
     isSecurity: true,
   }),
   insecure_bind: davyKey(strictBoolean, {
@@ -133,6 +139,11 @@ export const TLS_KEYS = {
   }),
   certificate_file: torchserveKey(path, {
     doc: 'PEM certificate, may hold a chain.',
+    isSecurity: true,
+    feature: 'tls',
+  }),
+  client_ca_file: davyKey(path, {
+    doc: 'PEM certificates of the authorities whose client certificates every TLS listener then demands.',
     isSecurity: true,
     feature: 'tls',
   }),
