@@ -53,7 +53,8 @@ try {
     suggest(server);
     await Promise.race([interrupted.promise, once(server.child, 'exit')]);
   } else {
-    say(dim('\nStopping the server. With `npm run demo -- --keep` it stays up and shows what to try.'));
+    suggestOwnModel();
+    say(dim('\nNobody is at this terminal, so the demo server stops now.'));
   }
 } catch (error) {
   process.stderr.write(`\nThe demo failed: ${(error as Error).message}\n`);
@@ -190,6 +191,16 @@ function suggest({ inference, management, folder: home }: DemoServer): void {
   say(`  curl ${inference}/ping`);
   say(`  curl ${inference}/predictions/digits -T ${IMAGE}      ${dim('# refused: no key')}`);
   say(dim('\nThe server stays up until Ctrl-C.'));
+}
+
+/** What to try next when this server is about to go. */
+function suggestOwnModel(): void {
+  say(bold('\nWhat to try next'));
+  say(`  npm run demo -- --keep                           ${dim('# keeps this server up, with requests to send it')}`);
+  say(`  bin/davy serve --model-store DIR --models all    ${dim('# serves your own archives, TorchServe’s included')}`);
+  say(`  bin/davy scan DIR                                ${dim('# tells whether checkpoints hold only data')}`);
+  say(`  bin/davy migrate DIR                             ${dim('# what would change for a TorchServe installation')}`);
+  say(dim('  docs/getting-started.md goes on from here.'));
 }
 
 async function stopServer(): Promise<void> {
