@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { Fault } from '../../kernel/index.ts';
 import { parseTarget, refusal } from './client.ts';
-import { main } from './main.ts';
 import { formatDescription, modelPath, queryOf } from './models.ts';
 import { contentTypeOf, parseHeaders } from './predict.ts';
 import { flagTexts } from './read-settings.ts';
@@ -56,27 +54,6 @@ describe('tables', () => {
 
   test('printable text holds no control character', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => !/[\p{Cc}\p{Zl}\p{Zp}]/u.test(printable(text))));
-  });
-});
-
-describe('the words of davy', () => {
-  const say = async (...args: readonly string[]) => {
-    const said: string[] = [];
-    const output = { write: (chunk: string | Uint8Array) => void said.push(String(chunk)) };
-    const io = { stdin: Readable.from([]), stdout: output, stderr: output, env: {}, cwd: '/' };
-    return { status: await main(args, io), text: said.join('') };
-  };
-
-  test('ask for its version alone, not for that of a model', async () => {
-    assert.match((await say('--version')).text, /^Davy \d+\.\d+\.\d+ \(TorchServe 0\.12\.0\)$/m);
-    const { status, text } = await say('archive', '--version', '1.0');
-    assert.equal(status, 2);
-    assert.match(text, /--model-name/);
-  });
-
-  test('say which file cannot be read, in one line', async () => {
-    const { status, text } = await say('convert', '/nowhere/model.pt');
-    assert.deepEqual([status, text], [1, '/nowhere/model.pt: no such file or directory\n']);
   });
 });
 
