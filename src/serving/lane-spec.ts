@@ -2,6 +2,7 @@
 import type { ModelRecord } from './model-record.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import type { LaneSpec } from './shard-protocol.ts';
+import { limitMs } from './worker-spec.ts';
 
 export function laneSpec({ name, version, plan }: ModelRecord, settings: ServingSettings): LaneSpec {
   return {
@@ -11,7 +12,7 @@ export function laneSpec({ name, version, plan }: ModelRecord, settings: Serving
     maxBatchDelayMs: plan.maxBatchDelayMs,
     maxQueuedJobs: plan.jobQueueSize,
     maxQueuedBytes: plan.maxQueuedBytes,
-    responseTimeoutMs: settings.isDebug ? 2_147_483_647 : plan.responseTimeoutSec * 1000,
+    responseTimeoutMs: limitMs(plan.responseTimeoutSec, settings),
     clientTimeoutMs: plan.clientTimeoutMs,
     retryFailedBatches: settings.retryFailedBatches,
     useJobTicket: plan.useJobTicket,

@@ -21,7 +21,6 @@ const NO_LIMIT_MS = 2_147_483_647;
 
 export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): WorkerSpec {
   const { name, version, admitted, handler, plan, threads, gpuId } = input;
-  const milliseconds = (seconds: number): number => (settings.isDebug ? NO_LIMIT_MS : seconds * 1000);
   return {
     workerId: input.workerId,
     runtime: admitted.runtime,
@@ -30,8 +29,8 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
     packagesDir: input.packagesDir,
     threads,
     gpuId,
-    startupTimeoutMs: milliseconds(plan.startupTimeoutSec),
-    responseTimeoutMs: milliseconds(plan.responseTimeoutSec),
+    startupTimeoutMs: limitMs(plan.startupTimeoutSec, settings),
+    responseTimeoutMs: limitMs(plan.responseTimeoutSec, settings),
     maxResponseBytes: settings.maxResponseBytes,
     artifactBytes: admitted.bytes,
     askedLimits: admitted.config?.['limits'],
@@ -61,6 +60,11 @@ export function workerSpec(input: WorkerSpecInput, settings: ServingSettings): W
 /** Surface spec 8.2: `python` is the configured interpreter, `python3` the one on PATH. */
 export const interpreterOf = (runtimeLabel: string, { python }: ServingSettings): string =>
   runtimeLabel === 'python3' ? 'python3' : python;
+
+/** A time limit of the plan in milliseconds; none while debugging (surface spec 7.4). */
+export function limitMs(seconds: number, { isDebug }: ServingSettings): number {
+  return isDebug ? NO_LIMIT_MS : seconds * 1000;
+}
 
 /** CPU threads for each of `workers` processes: the budget shared out, never less than one. */
 export function threadsPerWorker(cpuBudget: number, workers: number): number {
