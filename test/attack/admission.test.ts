@@ -62,6 +62,9 @@ describe('the attack corpus', { skip }, () => {
   test('holds checkpoints that torch loads without unpickling code exactly when the inspection says so', async () => {
     const checkpoints = (await scanAll(benign())).filter(({ file }) => /\/(torch|legacy)\//.test(file));
     const refused = new Set(withCode(checkpoints, 'pickle_not_weights_only'));
+    // torch takes the sizes of this one from storages it has not read yet: whatever lay in memory decides whether it fails.
+    const undecided = checkpoints.findIndex(({ file }) => file.endsWith('/legacy/nested.pt'));
+    assert.ok(refused.delete(checkpoints.splice(undecided, 1)[0]?.file ?? ''));
     const failures = JSON.parse(
       await python('reference.py', ['load'], JSON.stringify(checkpoints.map(({ file }) => file))),
     );
