@@ -109,6 +109,31 @@ describe('client commands', () => {
     assert.deepEqual(JSON.parse(out), { status: 'Healthy', models });
   });
 
+  test('status waits for a server that is not there yet, and for workers that are not ready', async () => {
+    const late = createServer(({ url = '' }, response) => {
+      const [code, answer] = answers('GET', url);
+      const isEarly = asked++ < 4;
+      response.writeHead(code, { 'content-type': 'application/json' });
+      response.end(isEarly ? answer.replace('READY', 'UNLOADING') : answer);
+    });
+    let asked = 0;
+    const io = fakeIo(dir);
+    const address = `unix:${dir}/late`;
+    const waiting = davy(['status', '--wait', '60', '--inference', address, '--management', address], io);
+    late.listen(join(dir, 'late'));
+    assert.equal(await waiting, 0);
+    assert.ok(asked > 4);
+    assert.match(io.out(), /a +1\.0 +1\/1/);
+    late.close();
+    await once(late, 'close');
+  });
+
+  test('status does not wait longer than it was told', async () => {
+    const args = ['--inference', `unix:${dir}/nobody`];
+    assert.equal(await davy(['status', '--wait', '0', ...args], fakeIo(dir)), 3);
+    assert.equal(await davy(['status', '--wait', 'soon', ...args], fakeIo(dir)), 2);
+  });
+
   test('no server ends with status 3 and how to start one', async () => {
     const io = fakeIo(dir);
     assert.equal(await davy(['status', '--inference', `unix:${dir}/nobody`], io), 3);

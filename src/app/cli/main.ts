@@ -82,6 +82,7 @@ function addServing(program: Command, io: Io, run: Run): void {
     .action((options) => run(async () => (await import('./stop.ts')).stop(io, options))());
   addServerOptions(program.command('status').description('health, models and their ready workers'))
     .option('--json', 'for machines')
+    .option('--wait <seconds>', 'wait until the server answers and every worker is ready, at most so long')
     .action((options) => run(async () => (await import('./status.ts')).status(io, options))());
   addServeOptions(program.command('config').description('print the effective settings and where each came from'))
     .option('--changed', 'only what differs from the defaults')
