@@ -11,6 +11,9 @@ from ts.context import Context
 from ts.metrics.metric import UNITS
 
 NAME = "PredictionTime"
+# The server writes as many lines of one series in ten seconds, each with its value; what comes beyond is thinned here.
+UNTHINNED = 100
+UNTHINNED_SECONDS = 10.0
 
 # Takes the milliseconds of a batch and its context.
 PredictionTime = Callable[[float, Context], None]
@@ -21,7 +24,7 @@ def prediction_time(
 ) -> PredictionTime | None:
     """What to call after each batch; None where the `model_metrics` section does not list the metric.
 
-    A gauge shows its latest value: where the server keeps nothing else, one in `interval_ms` is enough.
+    A gauge shows its latest value: where the server keeps nothing else, one in `interval_ms` is enough under load.
     """
     found = _listed(section or {})
     if found is None:
@@ -35,13 +38,18 @@ def prediction_time(
     tail = f',"u":{quote(unit)},"type":"{kind}","d":[{pairs}],"q":['
     add = outbox.add_text
     interval = interval_ms / 1000 if kind == "gauge" else 0.0
-    due = 0.0
+    due = window_end = 0.0
+    sent = 0
 
     def record(millis: float, context: Context) -> None:
-        nonlocal due
+        nonlocal due, window_end, sent
         if interval > 0:
             now = time.monotonic()
-            if now < due:
+            if now >= window_end:
+                window_end = now + UNTHINNED_SECONDS
+                sent = 0
+            sent += 1
+            if sent > UNTHINNED and now < due:
                 return
             due = now + interval
         ids = ",".join([quote(request["id"]) for request in context._requests])

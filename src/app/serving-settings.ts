@@ -5,7 +5,7 @@ import type { Machine } from './machine.ts';
 
 type CallerWishes = ReturnType<ServingSettings['modelsJson']>;
 
-/** A log of metrics gets a line a second of each series; between two lines nobody sees a gauge. */
+/** A log of metrics gets a line a second of each series under load; between two lines nobody sees a gauge. */
 const LOGGED_GAUGE_INTERVAL_MS = 100;
 
 export function servingSettings(settings: Settings, machine: Machine, modelMetrics: unknown): ServingSettings {

@@ -71,6 +71,7 @@ export function inferenceRequest(
     version,
     headers,
     parts,
+    isRpc: true,
     ...(sequenceId === undefined || sequenceId === '' ? {} : { sequenceId }),
     ...(call.timeoutMs === undefined ? {} : { timeoutMs: call.timeoutMs }),
   };

@@ -54,6 +54,8 @@ export interface InferenceEvent {
   /** From arrival to the last piece. */
   readonly totalMs: number;
   readonly batchSize: number;
+  /** As InferenceRequest has it. */
+  readonly isRpc: boolean;
   readonly fault?: Fault;
 }
 

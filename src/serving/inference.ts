@@ -31,6 +31,8 @@ export interface InferenceRequest {
   readonly sequenceId?: string;
   /** The caller's own budget in milliseconds from now (a gRPC deadline). */
   readonly timeoutMs?: number;
+  /** It came over gRPC: two of TorchServe's metrics leave those out (surface spec 4.3). */
+  readonly isRpc?: true;
 }
 
 /** One answer, or one piece of a streamed answer. Its bytes belong to the outlet that gets it. */

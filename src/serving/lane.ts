@@ -353,6 +353,7 @@ export class Lane {
       queueMs: job.sentAtMs === 0 ? 0 : job.sentAtMs - job.arrivedAtMs,
       totalMs: kind === 'accepted' ? 0 : this.#clock.now() - job.arrivedAtMs,
       batchSize,
+      isRpc: job.request.isRpc === true,
       ...(fault === undefined ? {} : { fault }),
     });
   }

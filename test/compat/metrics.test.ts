@@ -181,20 +181,44 @@ describeWithServer('metrics in log mode', fill, { models: ['m'] }, (suite) => {
     assert.doesNotMatch(logged('model_metrics.log'), /RowsSeen/);
   });
 
+  const lines = (file: string, name: string): readonly string[] =>
+    logged(file)
+      .split('\n')
+      .filter((line) => line.includes(` - ${name}.`));
+  const ids = (): readonly string[] =>
+    [...logged('model_metrics.log').matchAll(/requestID:([^,]*),/g)].map(([, id]) => id ?? '');
+
+  behaviour('4.6', 'same', 'every update is a line of its own, with the request that made it', async () => {
+    const before = lines('ts_metrics.log', 'ts_inference_requests_total').length;
+    const answers = [];
+    for (let sent = 0; sent < 20; sent++) answers.push(await suite.server.infer('/predictions/m'));
+    const found = await eventually(
+      () => lines('ts_metrics.log', 'ts_inference_requests_total').slice(before),
+      (seen) => seen.length >= 20,
+    );
+    assert.deepEqual(
+      found.map((line) => /requests_total\.Count:(\S+?)\|/.exec(line)?.[1]),
+      new Array(20).fill('1.0'),
+    );
+    const wanted = answers.map(({ headers }) => String(headers['x-request-id']));
+    await eventually(ids, (seen) => wanted.every((id) => seen.filter((other) => other === id).length === 2));
+    for (const id of wanted)
+      assert.equal(ids().filter((other) => other === id).length, 2, 'HandlerTime, PredictionTime');
+  });
+
   behaviour(
     '4.6',
     'stricter',
-    'a metric that changes more than once a second is one line a second: counters add up, gauges keep the latest',
+    'over a hundred updates of one series in ten seconds are one line a second: counters add up, gauges keep the latest',
     async () => {
       const total = (): number =>
-        [...logged('ts_metrics.log').matchAll(/ts_inference_requests_total\.Count:(\d+)\.0/g)].reduce(
-          (sum, [, count]) => sum + Number(count),
+        lines('ts_metrics.log', 'ts_inference_requests_total').reduce(
+          (sum, line) => sum + Number(/Count:(\d+)\.0/.exec(line)?.[1]),
           0,
         );
       const before = total();
-      for (let sent = 0; sent < 20; sent++) await suite.server.infer('/predictions/m');
-      assert.equal((await eventually(total, (sum) => sum === before + 20)) - before, 20);
-      assert.ok([...logged('ts_metrics.log').matchAll(/ts_inference_requests_total/g)].length < 20);
+      for (let sent = 0; sent < 200; sent++) await suite.server.infer('/predictions/m');
+      assert.equal((await eventually(total, (sum) => sum === before + 200)) - before, 200);
     },
   );
 });

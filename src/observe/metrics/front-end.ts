@@ -51,8 +51,10 @@ function inferenceListener(
     const series = seriesOf(event.model, event.requestedVersion ?? 'default');
     if (event.kind === 'accepted') return series.requests?.update(1);
     if (event.kind !== 'answered') return;
-    series.latency?.update(microseconds(event.totalMs));
-    series.queueLatency?.update(microseconds(event.queueMs));
+    if (!event.isRpc) {
+      series.latency?.update(microseconds(event.totalMs));
+      series.queueLatency?.update(microseconds(event.queueMs));
+    }
     queueTime?.update(Math.floor(event.queueMs));
   };
 }

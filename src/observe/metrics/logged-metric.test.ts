@@ -25,21 +25,22 @@ test("a handler metric's line carries its request ids", () => {
   ]);
 });
 
-test('updates within one second become one line: counters add up, gauges keep the latest', () => {
+test('a hundred updates in ten seconds are a line each; of more, counters add up and gauges keep the latest', () => {
+  const values = ({ lines }: { readonly lines: readonly string[] }): readonly string[] =>
+    lines.map((line) => line.split('|')[0] ?? '');
   const counter = logged('counter', 'C', 'Count', ['Level', 'Hostname']);
-  for (let n = 0; n < 5; n++) counter.metric.at(['Host', 'h'])?.update(1);
+  for (let n = 0; n < 105; n++) counter.metric.at(['Host', 'h'])?.update(1);
+  assert.deepEqual(values(counter), new Array(100).fill('C.Count:1.0'));
   counter.clock.advance(1000);
-  assert.deepEqual(
-    counter.lines.map((line) => line.split('|')[0]),
-    ['C.Count:1.0', 'C.Count:4.0'],
-  );
+  assert.deepEqual(values(counter).slice(100), ['C.Count:5.0']);
+  counter.clock.advance(9000);
+  counter.metric.at(['Host', 'h'])?.update(1);
+  assert.deepEqual(values(counter).slice(101), ['C.Count:1.0']);
+
   const gauge = logged('gauge', 'G', 'ms', ['Level', 'Hostname']);
-  for (let n = 1; n <= 3; n++) gauge.metric.at(['Host', 'h'])?.update(n);
+  for (let n = 1; n <= 103; n++) gauge.metric.at(['Host', 'h'])?.update(n);
   gauge.clock.advance(1000);
-  assert.deepEqual(
-    gauge.lines.map((line) => line.split('|')[0]),
-    ['G.ms:1.0', 'G.ms:3.0'],
-  );
+  assert.deepEqual(values(gauge).slice(98), ['G.ms:99.0', 'G.ms:100.0', 'G.ms:103.0']);
 });
 
 test('a label value cannot forge the fields behind it', () => {

@@ -1,11 +1,15 @@
-// A metric that goes to a log file (surface spec 4.6). At low rates every update is a line, as in TorchServe; a series that is
-// updated more than once a second adds its counts up (gauges keep the latest), because a line per request costs more than serving it.
+// A metric that goes to a log file (surface spec 4.6). Every update is a line, as in TorchServe, up to a hundred in ten seconds for
+// each series; beyond them counts add up (gauges keep the latest) to one line a second: a line per request costs more than serving it.
 import { systemClock, type Clock } from '../../kernel/index.ts';
 import { escapeText } from '../logging/escape.ts';
 import { MAX_SERIES_PER_METRIC, seriesKey, type MetricDefinition, type MetricSink, type Series } from './definition.ts';
 import { javaDouble } from './java-double.ts';
 
-const WINDOW_MS = 1000;
+/** How many updates of one series are a line of their own: a test's, a cron job's, a quiet server's. Not a flood's. */
+const MAX_LINES = 100;
+const MAX_LINES_WINDOW_MS = 10_000;
+/** How long updates are gathered into one line after that. */
+const GATHER_MS = 1000;
 /** Ids of a batch fit; a second of traffic does not need to. */
 const MAX_REQUEST_IDS_CHARS = 2048;
 
@@ -24,9 +28,9 @@ export class MetricLog {
     this.#write(series.takeLine(Math.floor(this.clock.wallTime() / 1000)));
   }
 
-  /** Writes this series' line when the window ends. */
+  /** Writes this series' line when enough was gathered. */
   later(series: LoggedSeries): void {
-    if (this.#waiting.length === 0) this.clock.after(WINDOW_MS, () => this.flush());
+    if (this.#waiting.length === 0) this.clock.after(GATHER_MS, () => this.flush());
     this.#waiting.push(series);
   }
 
@@ -71,7 +75,8 @@ class LoggedSeries implements Series {
   #value = 0;
   #requestIds = '';
   #isWaiting = false;
-  #lastLineAt = Number.NEGATIVE_INFINITY;
+  #windowStart = Number.NEGATIVE_INFINITY;
+  #linesInWindow = 0;
 
   /** The last dimension is the host name and has its own place in the line. */
   constructor({ name, unit, type, dimensions }: MetricDefinition, values: readonly string[], log: MetricLog) {
@@ -87,13 +92,22 @@ class LoggedSeries implements Series {
     this.#value = this.#isSum ? this.#value + value : value;
     if (requestIds !== undefined) this.#addRequestIds(requestIds);
     if (this.#isWaiting) return;
-    const now = this.#log.clock.now();
-    if (now - this.#lastLineAt >= WINDOW_MS) {
+    if (this.#mayWriteNow()) {
       this.#log.line(this);
     } else {
       this.#isWaiting = true;
       this.#log.later(this);
     }
+  }
+
+  #mayWriteNow(): boolean {
+    const now = this.#log.clock.now();
+    if (now - this.#windowStart >= MAX_LINES_WINDOW_MS) {
+      this.#windowStart = now;
+      this.#linesInWindow = 0;
+    }
+    this.#linesInWindow += 1;
+    return this.#linesInWindow <= MAX_LINES;
   }
 
   takeLine(epochSeconds: number): string {
@@ -102,7 +116,6 @@ class LoggedSeries implements Series {
     this.#value = 0;
     this.#requestIds = '';
     this.#isWaiting = false;
-    this.#lastLineAt = this.#log.clock.now();
     return line;
   }
 

@@ -38,6 +38,7 @@ const inference = (kind: InferenceEvent['kind'], change: Partial<InferenceEvent>
   queueMs: 1.5,
   totalMs: 12.345,
   batchSize: 1,
+  isRpc: false,
   ...change,
 });
 
