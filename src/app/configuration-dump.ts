@@ -1,6 +1,7 @@
 // The configuration as TorchServe shows it in its log at start (surface spec 7.4).
 import { homedir } from 'node:os';
 import type { Settings } from '../config/index.ts';
+import { displayUrl } from '../kernel/index.ts';
 import { configurationLines } from '../observe/index.ts';
 import type { Machine } from './machine.ts';
 import { SERVER_VERSION } from './version.ts';
@@ -23,7 +24,8 @@ export function configurationDump(settings: Settings, machine: Machine): readonl
     'Management address': management.address.text,
     'Metrics address': metrics.address.text,
     'Model Store': models.stores.join(','),
-    'Initial Models': text('load_models'),
+    // A presigned URL in it is a credential.
+    'Initial Models': text('load_models')?.split(',').map(displayUrl).join(','),
     'Log dir': log.dir,
     'Metrics dir': log.metricsDir,
     'Netty threads': text('number_of_netty_threads'),

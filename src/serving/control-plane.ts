@@ -1,6 +1,6 @@
 // The use cases of the control plane: register, scale, describe, list, set-default, unregister. They reach the data path
 // only through ShardControl, so nothing here can delay a prediction.
-import { Fault, newRequestId } from '../kernel/index.ts';
+import { displayUrl, Fault, newRequestId } from '../kernel/index.ts';
 import type { CallerWishes } from '../model/index.ts';
 import type { Catalog } from './catalog.ts';
 import { customizedMetadata, describeModel, type DescribeFacts } from './describe.ts';
@@ -94,7 +94,7 @@ export class ControlPlane implements ManagementPlane {
         }
         this.#options.announce.notice.publish({
           level: 'error',
-          message: `Failed to load model: ${url}${error instanceof Fault ? ` (${error.message})` : ''}`,
+          message: `Failed to load model: ${displayUrl(url)}${error instanceof Fault ? ` (${error.message})` : ''}`,
           cause: error,
         });
       }

@@ -1,18 +1,18 @@
 // Hostile models at the real doors: REST, gRPC and start-up. Each is refused, nothing stays behind, nobody else is called,
 // no answer tells more than the reason, and a model that is being served goes on answering as fast as before.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { lstat, readdir, readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { ManagementAPIsService } from '../../src/grpc/gen/management_pb.ts';
 import { buildZip } from './archives.ts';
+import { contentsOf, diskTree } from './doors/disk.ts';
 import { hostileArchives, type Canary, type HostileArchive } from './doors/hostile-archives.ts';
+import { hostileUrls, REQUEST_ONLY, SECRET, type HostileUrl } from './doors/hostile-urls.ts';
+import { record, type Recorder } from './doors/recorder.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
 import { startRealServer, type RealServer } from '../support/real-server.ts';
@@ -20,7 +20,6 @@ import { startRealServer, type RealServer } from '../support/real-server.ts';
 /** A version that was registered keeps its content; what remembers that stays. */
 const REMEMBERED = /\/logs\b|\/state\/registered\//;
 const SIGNING_KEY = 'wJalrXUtnFEMI-EXAMPLEKEY';
-const SECRET = 'SECRET-IMDS-01';
 /** Faults of admission and of bad requests; anything else is a failure of ours. */
 const REFUSALS: readonly number[] = [400, 404, 409];
 
@@ -33,6 +32,8 @@ describe('a hostile model at the doors', () => {
   let bucket: Recorder;
   let server: RealServer;
   let archives: readonly HostileArchive[];
+  let urls: readonly HostileUrl[];
+  let sources: readonly string[];
   const good = buildZip([
     { name: 'MAR-INF/MANIFEST.json', data: '{"runtime":"python","model":{"modelName":"good","handler":"h.py"}}' },
     { name: 'h.py', data: NOOP },
@@ -56,15 +57,18 @@ describe('a hostile model at the doors', () => {
     writeFileSync(join(outside, 'evil.mar'), good);
     symlinkSync(join(outside, 'evil.mar'), join(store.dir, 'link.mar'));
     symlinkSync(outside, join(store.dir, 'linked'));
+    urls = hostileUrls({ allowed: allowed.port, internal: internal.port, store: store.dir, outside });
+    const names = [`127.0.0.1:${allowed.port}/good/`, `models.test:${allowed.port}/`, `local.*:${allowed.port}/x.mar`];
+    sources = [
+      `allowed_urls=${names.map((name) => `http://${name}.*`).join(',')},file://.*,s3://models/.*`,
+      `s3_endpoint=http://127.0.0.1:${bucket.port}`,
+    ];
     server = await startRealServer({
       modelStore: store.dir,
       models: ['canary'],
       flags: ['--enable-model-api'],
       env: { AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: SIGNING_KEY },
-      config: [
-        `allowed_urls=http://127.0.0.1:${allowed.port}/good/.*,file://.*,http://models.test:${allowed.port}/.*,s3://models/.*`,
-        `s3_endpoint=http://127.0.0.1:${bucket.port}`,
-      ],
+      config: sources,
     });
   });
   after(async () => {
@@ -75,11 +79,7 @@ describe('a hostile model at the doors', () => {
   });
 
   /** Everything on the disk that a registration could touch, except logs, which only grow. */
-  const trees = async (ignored = /\/logs\b/): Promise<string> =>
-    (await Promise.all([server.dir, store.dir, outside].map(tree)))
-      .flat()
-      .filter((line) => !ignored.test(line))
-      .join('\n');
+  const trees = (ignored = /\/logs\b/): Promise<string> => diskTree([server.dir, store.dir, outside], ignored);
 
   const register = async (url: string, more: Readonly<Record<string, string>> = {}) => {
     const query = new URLSearchParams({ url, initial_workers: '1', synchronous: 'true', ...more });
@@ -87,8 +87,8 @@ describe('a hostile model at the doors', () => {
     return { status: response.status, text: await response.text() };
   };
 
-  const assertRefused = ({ status, text }: { status: number; text: string }, what: string): void => {
-    assert.ok(REFUSALS.includes(status), `${what}: ${status} ${text}`);
+  const assertRefused = ({ status, text }: { status: number; text: string }, what: string, row = ''): void => {
+    assert.ok(REFUSALS.includes(status), `${row} ${what}: ${status} ${text}`);
     const { code, type, message } = JSON.parse(text) as Record<string, unknown>;
     assert.equal(code, status, what);
     assert.match(
@@ -131,6 +131,15 @@ describe('a hostile model at the doors', () => {
     assert.ok(meanwhile <= 2 * alone + 15, `predictions took ${meanwhile} ms instead of ${alone} ms`);
   };
 
+  /** Only the allowed host was asked, only for what it is allowed for, by nobody in particular; and nothing it said was kept. */
+  const assertNobodyCalled = async ({ dir, output }: RealServer): Promise<void> => {
+    for (const hit of allowed.hits) assert.match(hit, /^\/good\//);
+    for (const { hits, credentials } of [internal, bucket]) assert.deepEqual([hits, credentials], [[], []]);
+    assert.deepEqual(allowed.credentials, []);
+    assert.ok(!(await contentsOf(dir)).includes(SECRET), 'what a server sent, or a signed URL, was written down');
+    assert.ok(!output().includes(SECRET));
+  };
+
   const assertNothingHappened = async (before: string, ignored?: RegExp): Promise<void> => {
     assert.equal(await trees(ignored), before);
     assert.ok(!existsSync(canary.path), 'a payload was run');
@@ -163,82 +172,37 @@ describe('a hostile model at the doors', () => {
 
   test('is refused at every address, and nobody is called who may not be (URL)', async () => {
     const before = await trees();
-    const [own, other] = [`127.0.0.1:${allowed.port}`, internal.port];
-    const refused = [
-      // URL-01..04: other hosts, in every spelling, and redirects to them.
-      ...['127.0.0.1', 'localhost', '0', '2130706433', '0177.0.0.1', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]', '127.1', '127.0.0.1.', '①27.0.0.1']
-        .flatMap((host) => [`http://${host}:${other}/good/x.mar`, `HTTP://${host}:${other}/good/x.mar`]),
-      'http://169.254.169.254/latest/meta-data/x.mar',
-      `http://${own}/good/redirect.mar`,
-      `http://${own}/bad/ok.mar`,
-      `https://${own}/good/ok.mar`,
-      // URL-06..08: an allowed beginning, another place.
-      `http://${own}@127.0.0.1:${other}/good/x.mar`,
-      `http://127.0.0.1:${other}/http://${own}/good/ok.mar`,
-      `http://${own}.evil.test/good/ok.mar`,
-      `http://127-0-0-1:${allowed.port}/good/ok.mar`,
-      `http://models.test:${allowed.port}/x.mar`,
-      `http://models-test:${allowed.port}/x.mar`,
-      `http://${own}/good/../bad/ok.mar`,
-      `http://${own}/good/%2e%2e/bad/ok.mar`,
-      `http://${own}/good/..%2fbad/ok.mar`,
-      `http://${own}\\@127.0.0.1:${other}/good/x.mar`,
-      `http://${own}/good/ok.mar\r\nHost: x`,
-      ` http://${own}/good/ok.mar`,
-      `http:\\\\${own}\\good\\ok.mar`,
-      // URL-09, 10: other schemes, and paths.
-      `file://127.0.0.1:2121/x.mar`, 'file://host/x', 'file:///etc/passwd', 'FILE:/etc', 'netdoc:/x', 'jar:http://h/x!/', 'ftp://h/x.mar', 'gopher://h/x',
-      'data:text/plain,x', 's3://bucket/x.mar', 'gs://bucket/x.mar', `file://${outside}/evil.mar`, `file://${store.dir}/../x.mar`, 'blob:x', 'javascript:1',
-      join(outside, 'evil.mar'), outside, '/etc', '/proc/self/environ', '/dev/zero', '../evil.mar', 'a/../../evil.mar', '.', '/', '~', '', '\0', 'x'.repeat(9000),
-      // URL-11: links.
-      'link.mar', 'linked', 'linked/evil.mar',
-      // URL-13: an allowed server with something else than a model.
-      `http://${own}/good/html.mar`, `http://${own}/good/html.tar.gz?sig=${SECRET}`, `http://${own}/good/404.mar`, `http://${own}/good/`, `http://${own}/good/.mar`,
-    ]; // prettier-ignore
     await undisturbed(async () => {
-      for (const url of refused) assertRefused(await register(url), url);
+      for (const { row, url } of [...urls, ...REQUEST_ONLY]) assertRefused(await register(url), url, row);
       // URL-17: asking for a signature changes nothing.
-      assertRefused(
-        await register(`http://${own}/good/html.mar?X-Amz-Server-Side-Encryption=aws:kms`, { s3_sse_kms: 'true' }),
-        's3_sse_kms',
-      );
+      const url = `http://127.0.0.1:${allowed.port}/good/html.mar?X-Amz-Server-Side-Encryption=aws:kms`;
+      assertRefused(await register(url, { s3_sse_kms: 'true' }), 's3_sse_kms');
     });
     await assertNothingHappened(before);
-    assert.deepEqual(allowed.credentials, []);
-    for (const hit of allowed.hits) assert.match(hit, /^\/good\//);
-    assert.ok(
-      !(await contentsOf(server.dir)).includes(SECRET),
-      'what a server sent, or a signed URL, was written down',
-    );
-    assert.ok(!server.output().includes(SECRET));
-    assert.deepEqual(bucket.hits, []);
+    await assertNobodyCalled(server);
   });
 
   test('is refused over gRPC as over REST (URL-19, MAR, PKL)', async () => {
     const before = await trees();
     const { registerModel } = ManagementAPIsService.method;
     using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
-    const urls = [
-      `http://127.0.0.1:${internal.port}/x.mar`,
-      `http://127.0.0.1:${allowed.port}/good/redirect.mar`,
-      `http://127.0.0.1:${allowed.port}/good/html.mar`,
-      'file:///etc/passwd', '/etc', '../evil.mar', 'link.mar', join(outside, 'evil.mar'),
-      ...archives.map(({ file }) => file),
-    ]; // prettier-ignore
+    const inStore = archives.map(({ row, file }) => ({ row, url: file }));
     await undisturbed(async () => {
-      for (const url of urls) {
-        const call = client.unary(registerModel, create(registerModel.input, { url, synchronous: true }), {
+      for (const { row, url } of [...urls, ...REQUEST_ONLY, ...inStore]) {
+        const s3SseKms = row === 'URL-13';
+        const call = client.unary(registerModel, create(registerModel.input, { url, synchronous: true, s3SseKms }), {
           key: server.key('management'),
         });
         await assert.rejects(call, ({ code, details }: { code: number; details: string }) => {
           // Invalid argument, not found, already exists.
-          assert.ok([3, 5, 6].includes(code), `${url}: ${code} ${details}`);
+          assert.ok([3, 5, 6].includes(code), `${row} ${url}: ${code} ${details}`);
           assertDiscreet(details, url);
           return true;
         });
       }
     });
     await assertNothingHappened(before);
+    await assertNobodyCalled(server);
   });
 
   test('cannot be made of a good archive by the parameters of its registration (MAR-13)', async () => {
@@ -339,18 +303,11 @@ describe('a hostile model at the doors', () => {
 
   test('sees credentials of the object store nowhere else (URL-17, 18)', async () => {
     const before = await trees(REMEMBERED);
-    for (const url of [
-      's3://other/x.mar',
-      's3://models.evil/x.mar',
-      's3://models@other/x.mar',
-      's3://models/',
-      'S3://other/x.mar',
-    ])
-      assertRefused(await register(url), url);
     const { status, text } = await register('s3://models/team/ok.mar');
     assert.equal(status, 200, text);
     assert.deepEqual(bucket.hits, ['/models/team/ok.mar']);
     assert.match(bucket.credentials[0] ?? '', /^AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE\//);
+    for (const seen of [bucket.hits, bucket.credentials]) seen.length = 0;
     assert.equal((await server.manage('DELETE', '/models/good')).status, 200);
     await assertNothingHappened(before, REMEMBERED);
     assert.deepEqual([...allowed.credentials, ...internal.credentials], []);
@@ -379,8 +336,33 @@ describe('a hostile model at the doors', () => {
     rmSync(join(store.dir, 'shadow.mar'));
   });
 
-  test('is left out at start-up, and the others are served', async () => {
-    await using second = await startRealServer({ modelStore: store.dir, models: ['all'], config: ['load_models=all'] });
+  test('is left out at start-up, and the others are served (URL, MAR, PKL)', async () => {
+    const references = [...urls.map(({ url }, i) => `m${i}=${url}`), ...archives.map(({ file }) => file), 'canary'];
+    const before = await diskTree([store.dir, outside], /^$/);
+    // URL-01: the second allows no URL at all.
+    await using servers = new AsyncDisposableStack();
+    for (const config of [sources, []]) {
+      const started = servers.use(await startRealServer({ modelStore: store.dir, models: references, config }));
+      const answer = (await (await started.manage('GET', '/models?limit=1000')).json()) as {
+        models: { modelName: string }[];
+      };
+      assert.deepEqual(
+        answer.models.map(({ modelName }) => modelName),
+        ['canary'],
+      );
+      assert.equal((await started.predict('canary', 'x')).status, 200);
+      await assertNobodyCalled(started);
+      const failures = started.output().match(/Failed to load model: /g) ?? [];
+      assert.equal(failures.length, references.length - 1);
+      assert.deepEqual(await readdir(join(started.dir, 'state', 'incoming')), []);
+      assert.equal((await readdir(join(started.dir, 'state', 'models'))).length, 1);
+    }
+    assert.equal(await diskTree([store.dir, outside], /^$/), before);
+    assert.ok(!existsSync(canary.path));
+  });
+
+  test('is left out where everything in the store is loaded at start-up (MAR, PKL)', async () => {
+    await using second = await startRealServer({ modelStore: store.dir, models: ['all'] });
     const listed = (await (await second.manage('GET', '/models?limit=100')).json()) as {
       models: { modelName: string }[];
     };
@@ -394,39 +376,6 @@ describe('a hostile model at the doors', () => {
   });
 });
 
-interface Recorder {
-  readonly port: number;
-  /** Paths that were asked for; `connection` for one that asked for nothing. */
-  readonly hits: string[];
-  /** Authorization headers that were seen. */
-  readonly credentials: string[];
-  close(): Promise<void>;
-}
-
-type Answer = { readonly status: number; readonly body: string | Buffer; readonly location?: string };
-
-async function record(answer: (path: string) => Answer): Promise<Recorder> {
-  const hits: string[] = [];
-  const credentials: string[] = [];
-  const server: Server = createServer(({ url = '', headers }, response) => {
-    hits.push(url);
-    if (headers.authorization !== undefined) credentials.push(headers.authorization);
-    const { status, body, location } = answer(url);
-    response.writeHead(status, location === undefined ? {} : { location }).end(body);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    hits,
-    credentials,
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
-
 /** Median milliseconds of predictions, one after the other, for `forMs` or until `isOver`. */
 async function pulse({ predict }: RealServer, forMs: number, isOver = () => false): Promise<number> {
   const times: number[] = [];
@@ -439,19 +388,4 @@ async function pulse({ predict }: RealServer, forMs: number, isOver = () => fals
     times.push(performance.now() - startedAt);
   } while (performance.now() < end && !isOver());
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]!;
-}
-
-async function tree(root: string): Promise<string[]> {
-  const names = await readdir(root, { recursive: true });
-  const lines = names.map(async (name) => {
-    const found = await lstat(join(root, name)).catch(() => null);
-    return found === null ? '' : `${join(root, name)} ${found.isDirectory() ? 'directory' : found.size}`;
-  });
-  return (await Promise.all(lines)).filter((line) => line !== '').toSorted();
-}
-
-async function contentsOf(root: string): Promise<string> {
-  const names = await readdir(root, { recursive: true, withFileTypes: true });
-  const files = names.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return (await Promise.all(files.map((file) => readFile(file, 'latin1').catch(() => '')))).join('\n');
 }

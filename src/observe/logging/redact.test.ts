@@ -21,6 +21,16 @@ test('credentials inside a percent-encoded url parameter are replaced too', () =
   );
 });
 
+test('a query of a model URL that is one nameless word is a token', () => {
+  for (const mark of ['?', '%3F', '%253f']) {
+    const line = `POST /models?url=https://h/m.mar${mark}SECRET&synchronous=true HTTP/1.1`;
+    assert.equal(redactText(line), `POST /models?url=https://h/m.mar${mark}[redacted]&synchronous=true HTTP/1.1`);
+    const named = `POST /models?url=https://h/m.mar${mark}v%3D1&synchronous=true HTTP/1.1`;
+    assert.equal(redactText(named), named);
+  }
+  assert.equal(redactText('GET /models?limit HTTP/1.1'), 'GET /models?limit HTTP/1.1');
+});
+
 test('user info of a URL is replaced', () => {
   assert.equal(redactText('fetching https://bob:pw@host/m.mar'), 'fetching https://[redacted]@host/m.mar');
   assert.equal(redactText('url=https%3A%2F%2Fbob%3Apw%40host'), 'url=https%3A%2F%2F[redacted]%40host');

@@ -25,6 +25,9 @@ const PARAMETER = new RegExp(
   `(?<=^|[^a-z0-9_-]|%(?:25)?(?:26|3f))((?:${SECRET_NAMES})(?:=|%(?:25)?3d))(?:(?!%(?:25)?26)[^&\\s"'<>#,;])+`,
   'gi',
 );
+/** A model URL whose whole query is one word without a name: nothing but a token looks like that. */
+const NAMELESS =
+  /(\burl=(?:(?!%(?:25)?3f)[^&\s?"'<>]){0,2048}(?:\?|%(?:25)?3f))(?:(?!%(?:25)?(?:3d|26))[^&=\s"'<>#,;])+(?=$|[&\s"'<>#,;])/gi;
 const USER_INFO = /((?::|%3a)(?:\/|%2f){2})(?:(?!%40|%2f)[^\s/@?#"'<>]){1,512}(@|%40)/gi;
 const BEARER = /\b(Bearer|Basic)(\s+|%20|\+)[^\s"',;]+/gi;
 const AUTHORIZATION = /(authorization["']?\s{0,8}[:=]\s{0,8}["']?)(?!Bearer|Basic)[^\s"',;]+/gi;
@@ -38,5 +41,6 @@ export function redactText(text: string): string {
     .replace(BEARER, `$1$2${REDACTED}`)
     .replace(AUTHORIZATION, `$1${REDACTED}`)
     .replace(PARAMETER, `$1${REDACTED}`)
+    .replace(NAMELESS, `$1${REDACTED}`)
     .replace(USER_INFO, `$1${REDACTED}$2`);
 }
