@@ -47,6 +47,7 @@ class EntryPoint:
 def find_entry_point(handler: str | None, model_dir: str, envelope: str | None) -> EntryPoint:
     """Imports the handler; raises whatever the import or the class raises."""
     name, _, function = (handler or DEFAULT_HANDLER).partition(":")
+    _open_folder_of(name, model_dir)
     module = _import_handler(name, model_dir)
     wrapper = _envelope_class(envelope) if envelope else None
     found = getattr(module, function or "handle", None)
@@ -61,12 +62,21 @@ def handler_module_name(handler: str) -> str:
     return base[:-3] if base.endswith(".py") else base
 
 
+def _open_folder_of(handler: str, model_dir: str) -> None:
+    """`dir/name.py` that lies in that folder of the archive is imported from there, and so is what lies beside it."""
+    root = os.path.realpath(model_dir)
+    folder = os.path.realpath(os.path.join(root, os.path.dirname(handler)))
+    if folder.startswith(root + os.sep) and os.path.isfile(os.path.join(folder, f"{handler_module_name(handler)}.py")):
+        sys.path.insert(0, folder)
+
+
 def _import_handler(handler: str, model_dir: str) -> ModuleType:
     name = handler_module_name(handler)
     if name in RESERVED:
-        path = os.path.join(model_dir, f"{name}.py")
-        if os.path.isfile(path):
-            return _import_aside(name, path)
+        for folder in (os.path.dirname(handler), ""):
+            path = os.path.join(model_dir, folder, f"{name}.py")
+            if os.path.isfile(path):
+                return _import_aside(name, path)
     elif importlib.util.find_spec(name) is not None:
         # An error inside the handler is the user's to see; TorchServe hid it behind the built-in's name.
         return importlib.import_module(name)

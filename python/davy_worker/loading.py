@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Long enough for a cause, short enough for a log line and a describe answer.
 MAX_MESSAGE_CHARACTERS = 2000
+# Alerts look for this line in the model log (surface spec 9.1).
+WORKER_DIED = "Backend worker process died."
 
 
 class LoadFailed(Exception):
@@ -60,8 +62,11 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         if not torch_ready:
             frameworks.limit_torch(threads)
     except Exception as error:
-        print("".join(traceback.format_exception(error)), end="", flush=True)
-        raise _failure(error) from error
+        failure = _failure(error)
+        # TorchServe's workers survive the first kinds long enough to answer; of any other they say this.
+        died = "" if isinstance(error, (MemoryError, RuntimeError)) else f"{WORKER_DIED}\n"
+        print(died + "".join(traceback.format_exception(error)), end="", flush=True)
+        raise failure from error
     decode = bool(model.get("decodeInputRequest", True))
     interval_ms = float(model.get("metricsIntervalMs") or 0)
     return Service(handle, context, decode, prediction_time(model.get("metrics"), model["name"], outbox, interval_ms))
@@ -73,7 +78,7 @@ def _failure(error: Exception) -> LoadFailed:
         return LoadFailed(507, "System out of memory")
     if isinstance(error, RuntimeError):
         return LoadFailed(500, f"Unknown exception: {detail}")
-    return LoadFailed(500, f"Backend worker process died: {detail}")
+    return LoadFailed(500, f"{WORKER_DIED} {detail}")
 
 
 def _context_of(model: dict[str, Any], outbox: MetricOutbox) -> Context:

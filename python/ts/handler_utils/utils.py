@@ -30,15 +30,14 @@ def send_intermediate_predict_response(
 
 
 def import_class(class_name: str, module_prefix: str | None = None) -> type:
-    """The class named `package.module.Class`, or the only class of a module of that name."""
-    module_name, _, name = class_name.rpartition(".")
+    """The class `package.module.Class`, `Class` of the module `module_prefix`, or the only class of a module of that name."""
+    full_name = f"{module_prefix}.{class_name}" if module_prefix else class_name
+    module_name, _, name = full_name.rpartition(".")
     if module_name:
-        module = importlib.import_module(f"{module_prefix}.{module_name}" if module_prefix else module_name)
-        found = getattr(module, name, None)
+        found = getattr(importlib.import_module(module_name), name, None)
         if isinstance(found, type):
             return found
-    module = importlib.import_module(f"{module_prefix}.{class_name}" if module_prefix else class_name)
-    classes = list_classes_from_module(module)
+    classes = list_classes_from_module(importlib.import_module(full_name))
     if len(classes) != 1:
         raise ValueError(f"Expected exactly one class in {class_name}, found {classes}")
     return classes[0]
