@@ -2,23 +2,23 @@
 import { Fault, newRequestId, type Clock, type Timer } from '../kernel/index.ts';
 import { batchClosesInMs } from '../model/index.ts';
 import type { Announcements } from './announcements.ts';
-import type { InferenceRequest, Outlet, Reply, Ticket } from './inference.ts';
+import { describeOverdue, noWorker } from './client-faults.ts';
+import type { InferenceRequest, Outlet, Ticket } from './inference.ts';
 import { JobQueue } from './job-queue.ts';
 import { SequenceQueue } from './sequence-queue.ts';
 import type { WaitingJobs } from './waiting-jobs.ts';
 import { Job } from './job.ts';
 import type { BatchResult, DeathCause, WorkerEvents } from './ports.ts';
-import { describeOverdue, faultOfDeath, Seat, type Batch } from './seat.ts';
+import { Seat, type Batch } from './seat.ts';
+import { Settlement } from './settlement.ts';
 import type { LaneSpec, LaneStats } from './shard-protocol.ts';
-
-/** A job whose worker dies this often, without the job being to blame for certain, is not tried again. */
-const MAX_DEATHS = 2;
 
 export class Lane {
   readonly spec: LaneSpec;
   readonly #clock: Clock;
   readonly #announce: Announcements;
   readonly #queue: WaitingJobs;
+  readonly #settlement: Settlement;
   readonly #seats = new Map<string, Seat>();
   #batchTimer: Timer | undefined;
   #nextBatchId = 1;
@@ -33,6 +33,7 @@ export class Lane {
     this.#announce = announce;
     const bounds = { maxJobs: spec.maxQueuedJobs, maxBytes: spec.maxQueuedBytes };
     this.#queue = spec.sequence === null ? new JobQueue(bounds) : new SequenceQueue(spec.sequence, bounds, clock);
+    this.#settlement = new Settlement(spec, this.#queue, clock, announce);
   }
 
   get stats(): LaneStats {
@@ -41,9 +42,9 @@ export class Lane {
 
   submit(request: InferenceRequest, outlet: Outlet): Ticket {
     const job = new Job(this.#inSequence(request), outlet, this.#clock.now());
-    this.#publish('accepted', job, 0);
+    this.#settlement.accepted(job);
     this.#refuseIfHopeless(request);
-    if (!this.#queue.offer(job)) throw this.#noWorker('queue_full', request);
+    if (!this.#queue.offer(job)) throw noWorker('queue_full', request);
     if (this.#inFlight > 0 || this.#queue.length > 1) this.#hasCompany = true;
     this.#armDeadline(job);
     this.pump();
@@ -69,17 +70,18 @@ export class Lane {
   /** The worker will not come back. With the last one, nobody is left to answer what waits. */
   removeSeat(workerId: string): void {
     this.#seats.delete(workerId);
-    if (this.#seats.size === 0) this.failWaiting((job) => this.#noWorker('no_worker', job.request));
+    if (this.#seats.size === 0) this.failWaiting((job) => noWorker('no_worker', job.request));
   }
 
   /** Accepts nothing more; what waits is answered with `fault`, what runs may finish. */
   close(fault: Fault): void {
     this.#isClosed = true;
+    this.#settlement.close();
     this.failWaiting(() => fault);
   }
 
   failWaiting(faultFor: (job: Job) => Fault): void {
-    for (const job of this.#queue.drain()) this.#fail(job, faultFor(job));
+    for (const job of this.#queue.drain()) this.#settlement.fail(job, faultFor(job));
   }
 
   /** Sends what may be sent now. Called whenever a job, a worker or room has come. */
@@ -169,84 +171,43 @@ export class Lane {
         seat.find(batchId)?.jobs[index]?.piece(reply);
       },
       onDone: (batchId, results) => {
-        this.#settle(seat, batchId, results);
+        this.#done(seat, batchId, results);
         if (seat.isSpent(this.spec.maxRequestsPerWorker)) onChange({ kind: 'spent' });
       },
-      onBatchFault: (batchId, fault) => this.#settleFault(seat, batchId, fault),
+      onBatchFault: (batchId, fault) => this.#failed(seat, batchId, fault),
       onMetrics: (samples) =>
         this.#announce.handlerMetrics.publish({ model: this.spec.name, version: this.spec.version, samples }),
       onOutputDropped: (bytes) => onChange({ kind: 'output_dropped', bytes }),
       onExit: (cause) => {
-        this.#settleDeath(seat, cause);
+        this.#lost(seat, cause);
         onChange({ kind: 'exited', cause });
         this.pump();
       },
     };
   }
 
-  #settle(seat: Seat, batchId: number, results: readonly (BatchResult | Fault)[]): void {
+  /** Its results are in: jobs that stay go into the worker's next step. */
+  #done(seat: Seat, batchId: number, results: readonly (BatchResult | Fault)[]): void {
     const batch = this.#finish(seat, batchId);
     if (batch === undefined) return;
-    const staying: Job[] = [];
-    for (const [index, job] of batch.jobs.entries()) {
-      const result = results[index]!;
-      if (result instanceof Fault) this.#fail(job, result);
-      else if (result.more && this.spec.isContinuous) {
-        job.piece(result.reply);
-        job.isCached = true;
-        if (!job.hasEnded) staying.push(job);
-      } else this.#answer(job, batch, result);
-    }
+    const staying = this.#settlement.results(batch, results);
     seat.running = staying;
     if (staying.length > 0) this.#step(seat, staying);
     this.pump();
   }
 
-  /** One item may have spoilt the batch for the others: each is run once more on its own (design.md section 4). */
-  #settleFault(seat: Seat, batchId: number, fault: Fault): void {
+  #failed(seat: Seat, batchId: number, fault: Fault): void {
     const batch = this.#finish(seat, batchId);
     if (batch === undefined) return;
     seat.running = [];
-    this.#retryAloneOrFail(batch, fault);
+    this.#settlement.batchFault(batch, fault);
     this.pump();
   }
 
-  #settleDeath(seat: Seat, cause: DeathCause): void {
+  #lost(seat: Seat, cause: DeathCause): void {
     const batches = seat.vacate();
     for (const batch of batches) this.#inFlight -= batch.jobs.length;
-    const [front, ...behind] = this.spec.isAsync ? [undefined, ...batches] : batches;
-    const innocent: Job[] = [];
-    for (const job of behind.flatMap((batch) => batch?.jobs ?? [])) {
-      job.deaths += 1;
-      if (job.hasStreamed || job.deaths > MAX_DEATHS || !this.#mayRunAgain) this.#fail(job, faultOfDeath(cause));
-      else innocent.push(job);
-    }
-    this.#queue.putBack(innocent);
-    for (const orphan of this.#queue.workerLost(seat.workerId)) this.#fail(orphan, faultOfDeath(cause));
-    if (front === undefined) return;
-    // Scaling down is not the request's fault (surface spec 10.5).
-    if (cause.kind === 'stopped' && this.#mayRunAgain)
-      this.#queue.putBack(front.jobs.filter((job) => !job.hasStreamed));
-    else this.#retryAloneOrFail(front, faultOfDeath(cause));
-  }
-
-  /** A stateful handler may have applied a request before it failed; its state is gone with its worker. */
-  get #mayRunAgain(): boolean {
-    return !this.#isClosed && this.spec.sequence === null;
-  }
-
-  #retryAloneOrFail(batch: Batch, fault: Fault): void {
-    const again: Job[] = [];
-    const mayRetry = this.spec.retryFailedBatches && batch.jobs.length > 1 && this.#mayRunAgain;
-    for (const job of batch.jobs) {
-      if (job.hasEnded) continue;
-      if (!mayRetry || job.hasStreamed || job.isAlone) this.#fail(job, fault);
-      else {
-        job.isAlone = true;
-        again.push(job);
-      }
-    }
-    this.#queue.putBack(again);
+    this.#settlement.death(seat.workerId, batches, cause);
   }
 
   #finish(seat: Seat, batchId: number): Batch | undefined {
@@ -264,20 +225,6 @@ export class Lane {
       });
     }
     return batch;
-  }
-
-  #answer(job: Job, batch: Batch, result: BatchResult): void {
-    if (this.spec.sequence !== null) this.#endSequences(result.reply, this.spec.sequence.headers.end);
-    if (job.answer(result.reply)) this.#publish('answered', job, batch.jobs.length);
-  }
-
-  #endSequences({ headers }: Reply, endHeader: string): void {
-    const ids = headers.find(([name]) => name.toLowerCase() === endHeader.toLowerCase())?.[1];
-    if (ids !== undefined) this.#queue.endSequences(ids.split(';'));
-  }
-
-  #fail(job: Job, fault: Fault): void {
-    if (job.fail(fault)) this.#publish('failed', job, 1, fault);
   }
 
   #abandon(job: Job): void {
@@ -302,7 +249,7 @@ export class Lane {
     if (limits.length === 0) return;
     job.deadline = this.#clock.after(Math.min(...limits), () => {
       if (job.isQueued) this.#queue.forget(job);
-      this.#fail(job, new Fault('client_timeout', 'The request was not answered within its time limit.'));
+      this.#settlement.fail(job, new Fault('client_timeout', 'The request was not answered within its time limit.'));
     });
   }
 
@@ -311,16 +258,16 @@ export class Lane {
     job.deadline = this.#clock.after(this.spec.responseTimeoutMs, () => {
       if (!job.isQueued) return;
       this.#queue.forget(job);
-      this.#fail(job, describeOverdue());
+      this.#settlement.fail(job, describeOverdue());
     });
   }
 
   #refuseIfHopeless(request: InferenceRequest): void {
     if (this.#isClosed) throw new Fault('model_not_found', `Model not found: ${this.spec.name}`);
-    if (this.#seats.size === 0) throw this.#noWorker('no_worker', request);
+    if (this.#seats.size === 0) throw noWorker('no_worker', request);
     if (this.spec.useJobTicket && this.#idleSeats() <= this.#queue.length) {
       this.#announce.notice.publish({ level: 'info', message: 'There are no job tickets available' });
-      throw this.#noWorker('queue_full', request);
+      throw noWorker('queue_full', request);
     }
   }
 
@@ -328,34 +275,6 @@ export class Lane {
     let idle = 0;
     for (const seat of this.#seats.values()) if (seat.isIdle) idle += 1;
     return idle;
-  }
-
-  /** One text for every reason, stray quote included (surface spec 2.10). */
-  #noWorker(code: 'no_worker' | 'queue_full', { model, version, operation }: InferenceRequest): Fault {
-    const subject = version === undefined ? `Model "${model}"` : `Model "${model}" Version ${version}"`;
-    const advice = 'Please use scale workers API to add workers.';
-    if (operation === 'describe')
-      return new Fault(code, `Model "${model}" has no worker to serve describe request. ${advice}`);
-    return new Fault(
-      code,
-      `${subject} has no worker to serve inference request. ${advice} If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`,
-    );
-  }
-
-  #publish(kind: 'accepted' | 'answered' | 'failed', job: Job, batchSize: number, fault?: Fault): void {
-    const channel = this.#announce.inference;
-    if (!channel.hasSubscribers) return;
-    channel.publish({
-      kind,
-      model: this.spec.name,
-      version: this.spec.version,
-      requestedVersion: job.request.version,
-      queueMs: job.sentAtMs === 0 ? 0 : job.sentAtMs - job.arrivedAtMs,
-      totalMs: kind === 'accepted' ? 0 : this.#clock.now() - job.arrivedAtMs,
-      batchSize,
-      isRpc: job.request.isRpc === true,
-      ...(fault === undefined ? {} : { fault }),
-    });
   }
 }
 

@@ -1,5 +1,6 @@
 // One worker as its lane sees it: what it has in hand, since when, and whether it may be given more.
-import { Fault, type Clock, type Timer } from '../kernel/index.ts';
+import type { Clock, Timer } from '../kernel/index.ts';
+import { describeOverdue } from './client-faults.ts';
 import type { Operation } from './inference.ts';
 import type { Job } from './job.ts';
 import type { BatchItem, DeathCause, WorkerHandle } from './ports.ts';
@@ -197,26 +198,3 @@ function toItem(job: Job): BatchItem {
     ...(sequenceId === undefined ? {} : { sequenceId }),
   };
 }
-
-/** Spelled as the reference spells it (surface spec 3.3). */
-export const describeOverdue = (): Fault => new Fault('describe_failed', 'Failed to get customized model matadata.');
-
-/** What the clients of a batch hear when its worker died (surface spec 2.10). */
-export function faultOfDeath(cause: DeathCause): Fault {
-  switch (cause.kind) {
-    case 'out_of_memory':
-      return new Fault('out_of_resources', 'Worker died.');
-    case 'signal':
-      // Nobody here sent it: SIGKILL from outside is nearly always the kernel's out-of-memory killer.
-      return new Fault(cause.signal === 'SIGKILL' ? 'out_of_resources' : 'worker_died', 'Worker died.');
-    case 'exit':
-      return new Fault(cause.exitCode === SIGKILL_EXIT ? 'out_of_resources' : 'worker_died', 'Worker died.');
-    case 'response_timeout':
-      return new Fault('response_timeout', 'Worker died.');
-    default:
-      return new Fault('worker_died', 'Worker died.');
-  }
-}
-
-/** 128 + SIGKILL, as a parent process such as a sandbox reports it. */
-const SIGKILL_EXIT = 137;
