@@ -96,7 +96,7 @@ export interface TrustDecision {
 
 export function judgeTrust({ name, requirements }: TrustRule, evidence: TrustEvidence): TrustDecision {
   if (requirements === 'deny') {
-    const denied = makeFinding('model_not_trusted', `The rule for this model is ${name}.`);
+    const denied = makeFinding('model_not_trusted', `The trust policy denies it (${name}).`);
     return { verdict: 'deny', findings: [denied, ...evidence.findings] };
   }
   const findings = [...missing(requirements, evidence), ...evidence.findings];
