@@ -9,6 +9,7 @@ import { Exchange, type Connections, type ExchangeHost } from './exchange.ts';
 import { inspectHead, invalidMessage, type RequestHead } from './framing.ts';
 import { nameOf } from './host-check.ts';
 import type { HttpOptions } from './options.ts';
+import { AheadCount, Pipeline } from './pipeline.ts';
 import { ResponseHeads } from './response-head.ts';
 import type { Match, Params, RouteTable } from './route-table.ts';
 import { parseTarget } from './target.ts';
@@ -30,8 +31,8 @@ const AUTH_FAULTS: ReadonlySet<string> = new Set(['unauthenticated', 'forbidden'
 export class Door {
   readonly #parts: DoorParts;
   readonly #host: ExchangeHost;
-  /** The latest exchange of a connection: the one that broken framing belongs to. */
-  readonly #latest = new WeakMap<Socket, Exchange>();
+  readonly #pipelines = new WeakMap<Socket, Pipeline>();
+  readonly #ahead = new AheadCount();
 
   constructor(parts: DoorParts) {
     this.#parts = parts;
@@ -47,11 +48,14 @@ export class Door {
 
   /** `isWaiting`: the client sent `Expect: 100-continue` and holds its body back. */
   handle(request: IncomingMessage, response: ServerResponse, connections: Connections, isWaiting = false): void {
-    // The connection is being closed under an earlier answer; this request came in the same packet and is not run.
-    if (this.#latest.get(request.socket)?.isLastOnConnection) return;
-    const exchange = new Exchange(this.#host, connections, request, response);
+    const pipeline = this.#pipelines.get(request.socket) ?? this.#pipelineOf(request.socket);
+    // Dropped: the connection is being closed under an earlier answer, or the client runs too far ahead.
+    const entry = pipeline.enter();
+    if (entry === 'dropped') return;
+    if (entry === 'last') response.shouldKeepAlive = false;
+    const exchange = new Exchange(this.#host, connections, request, response, pipeline);
     exchange.isBodyWithheld = isWaiting;
-    this.#latest.set(request.socket, exchange);
+    pipeline.latest = exchange;
     try {
       this.#admit(exchange, connections);
     } catch (thrown) {
@@ -61,10 +65,16 @@ export class Door {
 
   /** Bytes on the connection that are no HTTP, or came too late. False: no exchange is there to answer for it. */
   onBrokenFraming(socket: Socket, isTimeout: boolean): boolean {
-    const exchange = this.#latest.get(socket);
+    const exchange = this.#pipelines.get(socket)?.latest;
     if (exchange === undefined || exchange.response.closed || exchange.response.writableFinished) return false;
     exchange.onBrokenFraming(isTimeout ? tooSlow() : invalidMessage());
     return true;
+  }
+
+  #pipelineOf(socket: Socket): Pipeline {
+    const pipeline = new Pipeline(socket, this.#ahead);
+    this.#pipelines.set(socket, pipeline);
+    return pipeline;
   }
 
   #admit(exchange: Exchange, connections: Connections): void {

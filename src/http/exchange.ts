@@ -55,6 +55,7 @@ export class Exchange implements Outlet {
 
   readonly #host: ExchangeHost;
   readonly #connections: Connections;
+  readonly #pipeline: { leave(): void };
   readonly #startedAt: number;
   #answeredAt = 0;
   #state: 'open' | 'streaming' | 'ended' = 'open';
@@ -67,8 +68,15 @@ export class Exchange implements Outlet {
   #isLast = false;
   #stopLingering: (() => void) | undefined;
 
-  constructor(host: ExchangeHost, connections: Connections, request: IncomingMessage, response: ServerResponse) {
+  constructor(
+    host: ExchangeHost,
+    connections: Connections,
+    request: IncomingMessage,
+    response: ServerResponse,
+    pipeline: { leave(): void },
+  ) {
     this.#host = host;
+    this.#pipeline = pipeline;
     this.#connections = connections;
     this.request = request;
     this.response = response;
@@ -277,6 +285,7 @@ export class Exchange implements Outlet {
   }
 
   #onClosed(): void {
+    this.#pipeline.leave();
     this.#readLimit?.cancel();
     if (this.#bytesUnread > 0) this.#host.answers.give(this.#bytesUnread);
     if (this.#bytesHeld > 0) this.#host.budget.give(this.#bytesHeld);
