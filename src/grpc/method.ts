@@ -3,6 +3,7 @@ import { fromBinary, toBinary, type DescMessage, type DescMethod, type MessageSh
 import { Fault, toFault } from '../kernel/index.ts';
 import type { Permission, Principal } from '../policy/index.ts';
 import { CODE, OK, type CallHandler, type GrpcStatus, type Message, type ServerCall } from './transport.ts';
+import { wellTyped } from './well-typed.ts';
 
 /** An admitted call. */
 export interface Caller {
@@ -113,7 +114,8 @@ export function sendMessage<Output extends DescMessage>(
 /** Throws UnreadableMessage for bytes that are no such message. */
 export function decode<Input extends DescMessage>(schema: Input, { pieces }: Message): MessageShape<Input> {
   try {
-    return fromBinary(schema, pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), { readUnknownFields: false });
+    const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    return fromBinary(schema, wellTyped(schema, bytes), { readUnknownFields: false });
   } catch {
     // The details would tell the sender only about its own bytes.
     throw new UnreadableMessage();

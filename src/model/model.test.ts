@@ -118,6 +118,11 @@ describe('a serving plan', () => {
     assert.equal(planServing(null, {}, {}, operator).maxBatchDelayMs, 100);
   });
 
+  it('serves one by one where a batch would hold nothing', () => {
+    const plan = planServing(null, { batchSize: -5 }, {}, operator);
+    assert.deepEqual([plan.batchSize, plan.reductions], [1, ['batchSize -5 raised to 1']]);
+  });
+
   it('lets any YAML pin the timeouts, its own or 120 seconds', () => {
     const request = { responseTimeoutSec: 5, startupTimeoutSec: 6 };
     const yaml = planServing({ responseTimeout: 30 }, request, {}, operator);

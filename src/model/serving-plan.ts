@@ -35,6 +35,8 @@ export interface CallerWishes {
   readonly maxBatchDelayMs?: number | undefined;
   readonly responseTimeoutSec?: number | undefined;
   readonly startupTimeoutSec?: number | undefined;
+  /** `python` or `python3`. No plan depends on it; it goes with the rest in `models` and snapshots. */
+  readonly runtimeType?: string | undefined;
 }
 
 export interface OperatorDefaults {
@@ -105,7 +107,13 @@ export function planServing(
     reductions.push(`${name} ${value} reduced to ${limit}, the operator's limit`);
     return limit;
   };
+  const atLeastOne = (value: number, name: string): number => {
+    if (value >= 1) return value;
+    reductions.push(`${name} ${value} raised to 1`);
+    return 1;
+  };
   const yaml = archive ?? {};
+  const batchSize = request.batchSize ?? yaml.batchSize ?? modelsJson.batchSize ?? 1;
   const workers = workersWanted(yaml, request, modelsJson, operator);
   const maxWorkers = atMost(operator.maxWorkersPerModel, workers.max, 'maxWorkers');
   const timeout = (fromYaml: number | undefined, json?: number, asked?: number, fallback?: number): number =>
@@ -117,7 +125,8 @@ export function planServing(
   return {
     minWorkers: Math.min(workers.min, maxWorkers),
     maxWorkers,
-    batchSize: atMost(MAX_BATCH_SIZE, request.batchSize ?? yaml.batchSize ?? modelsJson.batchSize ?? 1, 'batchSize'),
+    // TorchServe serves one by one then, too.
+    batchSize: atLeastOne(atMost(MAX_BATCH_SIZE, batchSize, 'batchSize'), 'batchSize'),
     maxBatchDelayMs:
       request.maxBatchDelayMs ?? (yaml.maxBatchDelay || modelsJson.maxBatchDelayMs) ?? DEFAULT_MAX_BATCH_DELAY_MS,
     responseTimeoutSec: timeout(

@@ -127,6 +127,35 @@ describe('the control plane', () => {
     assert.deepEqual(released, ['noop.mar']);
   });
 
+  it('tells why a registration failed even if another version came meanwhile, which is the default from then on', async () => {
+    const { plane, launcher, shard } = setUp({}, { two: { modelVersion: '2.0' } });
+    const registering = plane.register(ask({ initialWorkers: 1 }));
+    await settle();
+    await plane.register(ask({ url: 'two' }));
+    launcher.last.kill({ kind: 'load_failed', isOutOfMemory: false, message: 'no' });
+    await assert.rejects(registering, refusedWith('worker_start_failed'));
+    assert.equal((await plane.describe('noop', undefined))[0]!['modelVersion'], '2.0');
+    await assert.rejects(plane.describe('noop', '1.0'), refusedWith('model_version_not_found'));
+    const request = {
+      requestId: 'r',
+      operation: 'predict',
+      model: 'noop',
+      version: undefined,
+      headers: [],
+      parts: [],
+    } as const;
+    assert.throws(() => shard.submit(request, new RecordingOutlet()), refusedWith('no_worker'));
+  });
+
+  it('says 206 to whoever waited for workers that somebody else scaled away', async () => {
+    const { plane, launcher } = setUp();
+    const registering = plane.register(ask({ initialWorkers: 2 }));
+    await settle();
+    launcher.workers[0]!.events.onLoaded({});
+    await plane.scale({ modelName: 'noop', version: undefined, minWorkers: 1, maxWorkers: 1, isSynchronous: true });
+    assert.deepEqual(await registering, { status: 206, message: 'Workers scaling in progress...' });
+  });
+
   it('lets exactly one of many registrations of one version succeed, and releases the others', async () => {
     const { plane, released } = setUp();
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => plane.register(ask())));

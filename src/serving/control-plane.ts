@@ -36,6 +36,8 @@ export interface StartupModel {
 }
 
 const IN_PROGRESS: Outcome = { status: 202, message: 'Processing worker updates...' };
+/** Somebody scaled the model down while this caller waited (surface spec 3.1, 3.2). */
+const PARTIAL: Outcome = { status: 206, message: 'Workers scaling in progress...' };
 
 export class ControlPlane implements ManagementPlane {
   readonly #options: ControlPlaneOptions;
@@ -65,9 +67,10 @@ export class ControlPlane implements ManagementPlane {
       await record.fleet.whenReady();
     } catch (fault) {
       // Somebody may have unregistered it while it started, and even registered it anew.
-      if (this.#catalog.holds(record)) await this.#registrar.withdraw(record);
+      if (this.#catalog.holds(record)) await this.#registrar.undo(record);
       throw fault;
     }
+    if (record.fleet.readyCount < minWorkers) return PARTIAL;
     return {
       status: 200,
       message: `Model "${name}" Version: ${version} registered with ${minWorkers} initial workers`,
@@ -126,6 +129,7 @@ export class ControlPlane implements ManagementPlane {
     await record.fleet.whenReady().catch((fault: unknown) => {
       throw startFaultInTheWordsOf(request, fault);
     });
+    if (record.fleet.readyCount < minWorkers) return PARTIAL;
     const suffix = version === undefined ? '' : `, version: ${version}`;
     return { status: 200, message: `Workers scaled to ${minWorkers} for model: ${modelName}${suffix}` };
   }
@@ -153,9 +157,7 @@ export class ControlPlane implements ManagementPlane {
   }
 
   async setDefault(modelName: string, version: string): Promise<Outcome> {
-    this.#catalog.setDefault(modelName, version);
-    this.#options.shard.setDefault({ name: modelName, version });
-    this.#registrar.announce(this.#catalog.find(modelName, version), 'default_changed');
+    this.#registrar.setDefault({ name: modelName, version });
     return { status: 200, message: `Default version successfully updated for model "${modelName}" to "${version}"` };
   }
 
@@ -210,7 +212,7 @@ export class ControlPlane implements ManagementPlane {
     const facts: DescribeFacts = {
       stats: await shard.stats(record),
       isDebug: settings.isDebug,
-      hasGpu: settings.gpuCount > 0,
+      gpuCount: settings.gpuCount,
       rssOf,
       gpuUsage,
       isolation: isolationOf?.(record.fleet.spec),

@@ -8,7 +8,7 @@ import type { LaneStats } from './shard-protocol.ts';
 export interface DescribeFacts {
   readonly stats: LaneStats;
   readonly isDebug: boolean;
-  readonly hasGpu: boolean;
+  readonly gpuCount: number;
   /** Resident memory in bytes, 0 when unknown. */
   rssOf(pid: number): number;
   /** Utilisation and memory of a GPU in TorchServe's words. */
@@ -22,7 +22,9 @@ const UNLIMITED_SEC = 2_147_483_647;
 
 export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelDescription {
   const { plan, admitted } = record;
-  const deviceType = plan.deviceType === 'cpu' || !facts.hasGpu ? 'cpu' : 'gpu';
+  const deviceType = plan.deviceType === 'cpu' || facts.gpuCount === 0 ? 'cpu' : 'gpu';
+  // One id that does not exist makes the whole list void.
+  const deviceIds = plan.deviceIds?.every((id) => id < facts.gpuCount) ? plan.deviceIds : undefined;
   return {
     modelName: record.name,
     modelVersion: record.version,
@@ -39,7 +41,7 @@ export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelD
     parallelType: plan.parallelType,
     parallelLevel: plan.parallelLevel,
     deviceType,
-    ...(plan.deviceIds === undefined ? {} : { deviceIds: plan.deviceIds }),
+    ...(deviceIds === undefined ? {} : { deviceIds }),
     continuousBatching: plan.isContinuous,
     useJobTicket: plan.useJobTicket,
     useVenv: plan.useVenv,
@@ -81,7 +83,7 @@ function describeAdmission(admission: AdmissionRecord): Record<string, unknown> 
 function describeWorker(worker: FleetWorker, hasGpu: boolean, facts: DescribeFacts): Record<string, unknown> {
   return {
     id: worker.id,
-    startTime: new Date(worker.startedAt).toISOString(),
+    startTime: localTimeWithZ(worker.startedAt),
     status: worker.state.kind === 'ready' ? 'READY' : 'UNLOADING',
     memoryUsage: worker.pid > 0 ? facts.rssOf(worker.pid) : 0,
     pid: worker.pid,
@@ -91,6 +93,12 @@ function describeWorker(worker: FleetWorker, hasGpu: boolean, facts: DescribeFac
     ...(worker.lastDeath === undefined ? {} : { lastDeath: describeDeath(worker.lastDeath) }),
     ...(worker.droppedOutputBytes === 0 ? {} : { droppedOutputBytes: worker.droppedOutputBytes }),
   };
+}
+
+/** Surface spec 3.3: TorchServe writes the local time, and a Z behind it. */
+function localTimeWithZ(wallTime: number): string {
+  const offsetMs = new Date(wallTime).getTimezoneOffset() * 60_000;
+  return new Date(wallTime - offsetMs).toISOString();
 }
 
 /** A cause of death in one sentence, for describe and for the log. */

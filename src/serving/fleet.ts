@@ -73,6 +73,10 @@ export class Fleet {
     return this.workers.filter(({ state }) => isWorkerHealthy(state, now, this.#options.maxRetryMs)).length;
   }
 
+  get readyCount(): number {
+    return this.workers.filter(({ state }) => state.kind === 'ready').length;
+  }
+
   /** Starts workers up to `min`; stops the newest ones above `max` (surface spec 10.3). Resolves when those are gone. */
   async resize(min: number, max: number, graceMs: number): Promise<void> {
     // Scaling is also how an operator revives workers that were given up (surface spec 10.4).

@@ -85,7 +85,7 @@ export class Registrar {
     try {
       await judge?.remember(admitted, record.name, record.version);
     } catch (error) {
-      await this.withdraw(record);
+      await this.undo(record);
       throw error;
     }
     await this.#providePackages(record, signal);
@@ -192,13 +192,17 @@ export class Registrar {
       const message = `${name}: the snapshot says version ${version}, the archive now is ${record.version}.`;
       this.#options.announce.notice.publish({ level: 'warn', message });
     }
-    if (isDefault && !this.catalog.isDefault(record)) {
-      this.catalog.setDefault(name, record.version);
-      this.#options.shard.setDefault(record);
-    }
+    if (isDefault && !this.catalog.isDefault(record)) this.setDefault(record);
     record.minWorkers = Math.min(minWorkers ?? plan.minWorkers, this.#options.settings.maxWorkersPerModel);
     const most = Math.min(maxWorkers ?? record.minWorkers, this.#options.settings.maxWorkersPerModel);
     record.maxWorkers = Math.max(record.minWorkers, most);
+  }
+
+  /** Throws `model_not_found` or `model_version_not_found`. */
+  setDefault({ name, version }: Pick<ModelRecord, 'name' | 'version'>): void {
+    this.catalog.setDefault(name, version);
+    this.#options.shard.setDefault({ name, version });
+    this.announce(this.catalog.find(name, version), 'default_changed');
   }
 
   /** Starts and stops workers until their number is what the record says. Resolves when those to stop are gone. */
@@ -214,6 +218,15 @@ export class Registrar {
     await record.fleet.close(this.#graceMs);
     await store.release(record.admitted);
     this.announce(record, 'unregistered');
+  }
+
+  /** Takes a registration back that failed. Where others have come since, the oldest of them is the default from now on. */
+  async undo(record: ModelRecord): Promise<void> {
+    if (this.catalog.isDefault(record)) {
+      const heir = this.catalog.versionsOf(record.name).find((other) => other !== record);
+      if (heir !== undefined) this.setDefault(heir);
+    }
+    await this.withdraw(record);
   }
 
   get #graceMs(): number {
