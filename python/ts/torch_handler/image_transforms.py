@@ -20,6 +20,13 @@ class Compose:
         return image
 
 
+class ToRgb:
+    """Three channels, whatever the image came with. Transforms of users' own get the image as it came."""
+
+    def __call__(self, image: Any) -> Any:
+        return image.convert("RGB")
+
+
 class Resize:
     """The shorter edge becomes `size` pixels; bilinear with antialiasing, as Pillow does it."""
 
@@ -83,7 +90,7 @@ class Normalize:
 
 def imagenet() -> Compose:
     """The preprocessing of the image classifier and segmenter (surface spec 9.4)."""
-    return Compose([Resize(256), CenterCrop(224), ToTensor(), Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+    return Compose([ToRgb(), Resize(256), CenterCrop(224), ToTensor(), Normalize(IMAGENET_MEAN, IMAGENET_STD)])
 
 
 def _padded(image: Any, size: int) -> tuple[Any, tuple[int, int]]:

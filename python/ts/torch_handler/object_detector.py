@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ts.torch_handler.image_transforms import Compose, ToTensor
+from ts.torch_handler.image_transforms import Compose, ToRgb, ToTensor
 from ts.torch_handler.vision_handler import VisionHandler
 
 
 class ObjectDetector(VisionHandler):
-    image_processing = Compose([ToTensor()])
+    image_processing = Compose([ToRgb(), ToTensor()])
     threshold = 0.5
 
     def preprocess(self, data: list[Any]) -> Any:

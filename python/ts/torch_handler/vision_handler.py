@@ -14,7 +14,7 @@ EXPLANATION_STEPS = 15
 
 
 class VisionHandler(BaseHandler, ABC):
-    """Derived classes set `image_processing`, any callable from a Pillow image to a tensor."""
+    """Derived classes set `image_processing`, any callable from a Pillow image, of whatever mode it came in, to a tensor."""
 
     image_processing: Any
 
@@ -40,7 +40,8 @@ class VisionHandler(BaseHandler, ABC):
             from PIL import Image
 
             with Image.open(io.BytesIO(value)) as image:
-                return self.image_processing(image.convert("RGB"))
+                image.load()
+                return self.image_processing(image)
         return torch.tensor(value, dtype=torch.float32)
 
     @cached_property
