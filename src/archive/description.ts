@@ -18,6 +18,8 @@ export interface ArchiveDescription {
   /** Everything in model-config.yaml, for the worker. */
   readonly rawConfig: Readonly<Record<string, unknown>> | null;
   readonly warnings: readonly string[];
+  /** Of these, what concerns model-config.yaml: keys that are wrong and therefore ignored. */
+  readonly configWarnings: readonly string[];
 }
 
 /** `read` gives a whole file of the archive and refuses one of more than `maxBytes`. Throws `invalid_model`. */
@@ -34,15 +36,18 @@ export async function describeArchive(
   }
   if (manifest.handler !== undefined) checkHandler(manifest.handler, files, manifest.runtime);
   const { configFile } = manifest;
-  if (configFile === undefined) return { manifest, config: null, rawConfig: null, warnings: manifest.warnings };
+  if (configFile === undefined)
+    return { manifest, config: null, rawConfig: null, warnings: manifest.warnings, configWarnings: [] };
   const parsed = parseModelConfig(await read(configFile, MAX_CONFIG_BYTES), configFile);
   if ('failed' in parsed) {
-    return { manifest, config: null, rawConfig: null, warnings: [...manifest.warnings, parsed.failed] };
+    const warnings = [...manifest.warnings, parsed.failed];
+    return { manifest, config: null, rawConfig: null, warnings, configWarnings: [parsed.failed] };
   }
   return {
     manifest,
     config: parsed.config,
     rawConfig: parsed.raw,
     warnings: [...manifest.warnings, ...parsed.warnings],
+    configWarnings: parsed.warnings,
   };
 }

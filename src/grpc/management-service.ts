@@ -87,7 +87,7 @@ function registerRequest(request: RegisterModelRequest): RegisterRequest {
   return { url: given(request.url), isSynchronous: request.synchronous, ...set };
 }
 
-/** A change: one audit line whether it worked or not, and the bare sentence as the answer. */
+/** A change: one audit line whether it worked or not, and the bare sentence as the answer, with warnings below it. */
 function auditedBy({ audit }: Announcements) {
   return async (
     { call, principal }: Caller,
@@ -98,9 +98,9 @@ function auditedBy({ audit }: Announcements) {
     const record = (detail: Readonly<Record<string, unknown>>): void =>
       audit.publish({ action, outcome: 'allowed', principal: principal.id, remote: call.source, subject, detail });
     try {
-      const { status, message } = await work;
+      const { status, message, warnings = [] } = await work;
       record({ status });
-      return create(ManagementResponseSchema, { msg: message });
+      return create(ManagementResponseSchema, { msg: [message, ...warnings].join('\n') });
     } catch (thrown) {
       record({ code: toFault(thrown).code });
       throw thrown;

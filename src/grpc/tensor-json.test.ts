@@ -63,6 +63,11 @@ test('outputs become typed contents; BYTES keep their quotes', () => {
   assert.equal(outputTensor({ datatype: 'FLOAT', data: [] }), undefined);
 });
 
+test('an element that is an object is not a number, whatever it holds', () => {
+  for (const datatype of ['FP16', 'FP64', 'INT8', 'UINT8'])
+    assert.ok(outputTensor({ name: 'y', datatype, shape: [1], data: [{ toString: 0, valueOf: 0 }] }));
+});
+
 test('whatever a model answers, the result can be sent', () => {
   const datatype = fc.constantFrom('BOOL', 'INT8', 'UINT32', 'INT64', 'UINT64', 'FP16', 'FP32', 'FP64', 'BYTES', 'X');
   const output = fc.record({

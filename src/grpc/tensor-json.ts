@@ -132,9 +132,9 @@ function outputContents(
     case 'boolContents':
       return { boolContents: data.map(Boolean) };
     case 'intContents':
-      return { intContents: data.map((value) => Number(value) | 0) };
+      return { intContents: data.map((value) => numberOf(value) | 0) };
     case 'uintContents':
-      return { uintContents: data.map((value) => Number(value) >>> 0) };
+      return { uintContents: data.map((value) => numberOf(value) >>> 0) };
     case 'int64Contents':
       return { int64Contents: data.map(bigInteger) };
     case 'uint64Contents':
@@ -142,7 +142,7 @@ function outputContents(
     case 'fp32Contents':
       return { fp32Contents: data.map(finiteFloat) };
     case 'fp64Contents':
-      return { fp64Contents: data.map(Number) };
+      return { fp64Contents: data.map(numberOf) };
     case 'bytesContents':
       // The JSON text of each element, quotes included: what TorchServe sends (surface spec 5.6).
       return { bytesContents: data.map((value) => Buffer.from(JSON.stringify(value) ?? 'null')) };
@@ -151,7 +151,12 @@ function outputContents(
 
 /** protobuf-es refuses a float that does not fit into 32 bits; the model meant infinity. */
 function finiteFloat(value: unknown): number {
-  return Math.fround(Number(value));
+  return Math.fround(numberOf(value));
+}
+
+/** An object may have a `toString` that is no function: nothing of it is called. */
+function numberOf(value: unknown): number {
+  return typeof value === 'object' && value !== null ? NaN : Number(value);
 }
 
 function bigInteger(value: unknown): bigint {

@@ -53,7 +53,8 @@ export function managementRoutes(
       try {
         const outcome = await work(exchange, params);
         record(exchange, action, subject, { status: outcome.status });
-        exchange.json(outcome.status, { status: outcome.message });
+        const { message, warnings = [] } = outcome;
+        exchange.json(outcome.status, { status: message, ...(warnings.length === 0 ? {} : { warnings }) });
       } catch (thrown) {
         record(exchange, action, subject, { code: thrown instanceof Fault ? thrown.code : 'internal' });
         throw thrown;

@@ -54,6 +54,11 @@ export class ControlPlane implements ManagementPlane {
     this.#requireModelApi();
     if (request.url === undefined) throw new Fault('bad_request', 'Parameter url is required.');
     const record = await this.#registrar.register(request.url, request, {}, false);
+    const warnings = [...(record.admitted.configWarnings ?? []), ...record.plan.reductions];
+    return { ...(await this.#startWorkers(record, request)), ...(warnings.length === 0 ? {} : { warnings }) };
+  }
+
+  async #startWorkers(record: ModelRecord, request: RegisterRequest): Promise<Outcome> {
     const { name, version, minWorkers } = record;
     if (minWorkers === 0) {
       return {

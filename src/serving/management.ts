@@ -28,6 +28,8 @@ export interface ScaleRequest {
 export interface Outcome {
   readonly status: 200 | 202 | 206;
   readonly message: string;
+  /** What the archive or the caller wished for and did not get, in sentences. REST adds it as `warnings`, gRPC as further lines. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ModelListing {

@@ -36,6 +36,8 @@ export interface AdmittedModel {
   readonly fallbackName: string;
   /** Findings worth showing the operator. */
   readonly warnings: readonly string[];
+  /** Of these, what concerns serving keys of model-config.yaml that are wrong and therefore ignored. */
+  readonly configWarnings?: readonly string[];
   /** All that the inspection and the scanners found. */
   readonly findings?: readonly Finding[];
 }

@@ -62,6 +62,7 @@ describe('a hostile model at the doors', () => {
     sources = [
       `allowed_urls=${names.map((name) => `http://${name}.*`).join(',')},file://.*,s3://models/.*`,
       `s3_endpoint=http://127.0.0.1:${bucket.port}`,
+      'max_workers_per_model=2',
     ];
     server = await startRealServer({
       modelStore: store.dir,
@@ -229,34 +230,47 @@ describe('a hostile model at the doors', () => {
     await assertNothingHappened(before);
   });
 
-  test('gets no more workers, queue or time than the operator gives (MAR-15)', async () => {
+  test('gets no more workers, queue or time than the operator gives, and the answer says so (MAR-15)', async () => {
     const before = await trees(REMEMBERED);
+    const { registerModel, unregisterModel } = ManagementAPIsService.method;
+    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    const key = server.key('management');
+    // Settings, and what the answer says of them; nothing is said of keys that have no meaning.
     const configs = [
-      'minWorkers: 1000000',
-      'minWorkers: -1',
-      'minWorkers: 1e9',
-      'minWorkers: "4"',
-      'responseTimeout: 0',
-      'responseTimeout: 9223372036854775808',
-      'jobQueueSize: 2147483648',
-      'deviceIds: [999]',
-      'masterAddr: 10.0.0.1',
-    ];
-    for (const [i, config] of configs.entries()) {
+      ['minWorkers: 1000000\nmaxWorkers: 1000000', /^maxWorkers 1000000 reduced to 2, the operator's limit$/],
+      ['minWorkers: 1000000000\nmaxWorkers: 2147483647', /^maxWorkers 2147483647 reduced to 2/],
+      ['minWorkers: 1e9\nmaxWorkers: 1e9', /^Invalid m(in|ax)Workers: 1e9, should be integer/],
+      ['minWorkers: "4"', /^Invalid minWorkers: 4, should be integer$/],
+      ['maxWorkers: -1', /^Invalid maxWorkers: -1, should be integer >= 0$/],
+      ['responseTimeout: 0', /^Invalid responseTimeout: 0, /],
+      ['responseTimeout: 9223372036854775808', /^Invalid responseTimeout: /],
+      ['responseTimeout: 2147483647\nstartupTimeout: 2147483647', /^timeout 2147483647 reduced to \d+/],
+      ['jobQueueSize: 2147483648', /^Invalid jobQueueSize: 2147483648, /],
+      ['jobQueueSize: 2147483647', /^jobQueueSize 2147483647 reduced to 100000/],
+      ['batchSize: 2147483647', /^batchSize 2147483647 reduced to 8192/],
+      ['masterAddr: 10.0.0.1', null],
+      ['torchrun:\n  nproc-per-node: 1000000\n  rdzv-endpoint: 10.0.0.1:29500', null],
+    ] as const;
+    for (const [i, [config, said]] of configs.entries()) {
       store.addArchive(`limits${i}.mar`, `limits${i}`, NOOP, { config: `${config}\n` });
       const { status, text } = await register(`limits${i}.mar`, { initial_workers: '0' });
+      assert.equal(status, 200, text);
       assertDiscreet(text, config);
-      if (status !== 200) {
-        assertRefused({ status, text }, config);
-      } else {
-        const [model] = (await (await server.manage('GET', `/models/limits${i}`)).json()) as Record<string, number>[];
-        assert.ok(
-          model!['minWorkers']! <= 64 && model!['minWorkers']! >= 0,
-          `${config}: ${model!['minWorkers']} workers`,
-        );
-        const { remainingCapacity } = model!['jobQueueStatus'] as unknown as { remainingCapacity: number };
-        assert.ok(remainingCapacity <= 10_000, `${config}: a queue of ${remainingCapacity}`);
-        assert.equal((await server.manage('DELETE', `/models/limits${i}`)).status, 200);
+      const { warnings = [] } = JSON.parse(text) as { warnings?: string[] };
+      if (said === null) assert.deepEqual(warnings, [], config);
+      else for (const warning of warnings.length === 0 ? [''] : warnings) assert.match(warning, said, config);
+      const [model] = (await (await server.manage('GET', `/models/limits${i}`)).json()) as Record<string, number>[];
+      assert.ok(model!['minWorkers']! <= 2 && model!['minWorkers']! >= 0, `${config}: ${model!['minWorkers']} workers`);
+      const { remainingCapacity } = model!['jobQueueStatus'] as unknown as { remainingCapacity: number };
+      assert.ok(remainingCapacity <= 100_000, `${config}: a queue of ${remainingCapacity}`);
+      assert.equal((await server.manage('DELETE', `/models/limits${i}`)).status, 200);
+      if (i % 4 === 0) {
+        const request = create(registerModel.input, { url: `limits${i}.mar`, synchronous: true });
+        const { msg } = await client.unary(registerModel, request, { key });
+        const [sentence, ...lines] = msg.split('\n');
+        assert.match(sentence!, /^Model "limits\d+" Version: 1\.0 registered with \d initial workers/);
+        assert.deepEqual(lines, warnings);
+        await client.unary(unregisterModel, create(unregisterModel.input, { modelName: `limits${i}` }), { key });
       }
       rmSync(join(store.dir, `limits${i}.mar`));
     }

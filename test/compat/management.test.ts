@@ -45,6 +45,7 @@ const fill = (store: TestStore): void => {
   store.add('yaml', NOOP, {
     config: 'minWorkers: 1\nmaxWorkers: 2\nbatchSize: 4\nmaxBatchDelay: 33\nresponseTimeout: 77\n',
   });
+  store.add('greedy', NOOP, { config: 'minWorkers: many\nbatchSize: 100000\n' });
   store.add('configured', NOOP, { config: 'batchSize: 4\n' });
 };
 
@@ -82,6 +83,25 @@ describeWithServer('management', fill, options, (suite) => {
       assert.equal((await suite.server.view('noop')).workers[0]!.status, 'READY');
       await remove('noop');
     });
+
+    behaviour(
+      '3.1',
+      'stricter',
+      'what an archive wishes for beyond the limits, or wrongly, it does not get: the answer has a list `warnings` beside `status`',
+      async () => {
+        const { status, text } = await register('url=greedy');
+        assert.equal(status, 200);
+        assert.deepEqual(JSON.parse(text), {
+          status:
+            'Model "greedy" Version: 1.0 registered with 0 initial workers. Use scale workers API to add workers for the model.',
+          warnings: [
+            'Invalid minWorkers: many, should be integer',
+            "batchSize 100000 reduced to 8192, the operator's limit",
+          ],
+        });
+        await remove('greedy');
+      },
+    );
 
     behaviour('3.1', 'same', 'asynchronous: 202 at once, the worker comes later', async () => {
       says(await register('url=noop.mar&initial_workers=1&synchronous=false'), 202, 'Processing worker updates...');

@@ -165,7 +165,12 @@ export async function setDefaultVersion(
 }
 
 async function change(io: Io, options: ServerOptions & JsonOption, call: Call, doing: string): Promise<number> {
-  const answer = (await withProgress(io, doing, callJson(io, options, call))) as { readonly status?: unknown };
+  const answer = (await withProgress(io, doing, callJson(io, options, call))) as {
+    readonly status?: unknown;
+    readonly warnings?: unknown;
+  };
+  const warnings = Array.isArray(answer.warnings) ? answer.warnings : [];
+  if (!options.json) for (const warning of warnings) io.stderr.write(`Warning: ${printable(String(warning))}\n`);
   io.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : `${printable(String(answer.status))}\n`);
   return EXIT.ok;
 }

@@ -273,6 +273,7 @@ class AdmittingStore implements LocalModelStore {
       wishes: config,
       fallbackName: fallbackModelName(url),
       findings,
+      configWarnings: description.configWarnings,
       warnings: [
         ...warnings,
         ...description.warnings,
