@@ -14,7 +14,7 @@ const context = {
 };
 const model = (rest: Partial<ModelView>): ModelView => ({
   name: 'm.mar',
-  description: { manifest: DEFAULT_MANIFEST, config: null, rawConfig: null, warnings: [] },
+  description: { manifest: DEFAULT_MANIFEST, config: null, rawConfig: null, warnings: [], configWarnings: [] },
   failure: undefined,
   findings: [],
   sources: new Map(),
