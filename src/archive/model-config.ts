@@ -155,7 +155,7 @@ function readTorchrun(value: unknown): TorchrunConfig | undefined {
 const unsupportedTorchrunKeys = (torchrun: object): string[] =>
   Object.keys(torchrun)
     .filter((key) => !TORCHRUN_KEYS.has(key))
-    .map((key) => `unsupported parameter ${quote(key)}`);
+    .map((key) => `unsupported parameter ${quote(key).slice(1, -1)}`);
 
 function shown(value: unknown): string {
   return typeof value === 'object' ? quote(JSON.stringify(value) ?? '') : quote(String(value)).slice(1, -1);

@@ -113,6 +113,8 @@ export function planServing(
     return 1;
   };
   const yaml = archive ?? {};
+  const parallel = parallelPlan(yaml);
+  reductions.push(...parallel.reductions);
   const batchSize = request.batchSize ?? yaml.batchSize ?? modelsJson.batchSize ?? 1;
   const workers = workersWanted(yaml, request, modelsJson, operator);
   const maxWorkers = atMost(operator.maxWorkersPerModel, workers.max, 'maxWorkers');
@@ -151,8 +153,8 @@ export function planServing(
     isContinuous: yaml.continuousBatching ?? false,
     isAsync: yaml.asyncCommunication ?? false,
     sequence: sequencePlan(yaml),
-    parallelType: yaml.parallelType ?? '',
-    parallelLevel: yaml.parallelType === undefined ? 0 : (yaml.parallelLevel ?? 0),
+    parallelType: parallel.type,
+    parallelLevel: parallel.level,
     deviceType: yaml.deviceType === 'cpu' || yaml.deviceType === 'gpu' ? yaml.deviceType : undefined,
     deviceIds: yaml.deviceIds,
     useVenv: yaml.useVenv ?? false,
@@ -173,6 +175,20 @@ function workersWanted(
   if (minWorkers > 0 && maxWorkers >= minWorkers) return { min: minWorkers, max: maxWorkers };
   const min = Math.max(0, modelsJson.minWorkers ?? request.initialWorkers ?? operator.initialWorkers);
   return { min, max: Math.max(min, modelsJson.maxWorkers ?? min) };
+}
+
+/** Surface spec 8.3, 8.4: without a type the level does not count. What TorchServe would start is told, but not started. */
+function parallelPlan({ parallelType: type = '', parallelLevel = 0 }: ArchiveWishes): {
+  readonly type: string;
+  readonly level: number;
+  readonly reductions: readonly string[];
+} {
+  const level = type === '' ? 0 : parallelLevel;
+  if (type !== 'custom' && level > 0) {
+    const reduction = `parallelType ${type} with ${level} processes is not served yet: each worker is one process`;
+    return { type, level, reductions: [reduction] };
+  }
+  return { type, level, reductions: level > 1 ? [`parallelLevel ${level}: each worker gets one GPU at most`] : [] };
 }
 
 function sequencePlan(yaml: ArchiveWishes): SequencePlan | null {
