@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import resource
+import stat
 import struct
 import sys
 
@@ -53,12 +54,12 @@ def apply(spec):
     """Applies ``spec`` and returns what is in force, for the worker's log.
 
     Members, all optional: ``rlimits`` {name without RLIMIT_: number}; ``landlock`` {``minAbi``, ``read``, ``execute``,
-    ``write``, ``device``: lists of paths}; ``filter`` {``program``: base64, ``selfSlots``: instruction indices that
-    receive our process id}; ``dieWithParent``; ``adoptOrphans``; ``closeFrom``: first descriptor to close.
+    ``write``, ``device``: lists of paths, ``readDescriptors``: open folders}; ``filter`` {``program``: base64,
+    ``selfSlots``: instruction indices that receive our process id}; ``dieWithParent``; ``adoptOrphans``; ``closeFrom``:
+    first descriptor to close. Landlock binds the calling thread and those that it starts, the filter all threads.
     """
     report = {}
-    if "closeFrom" in spec:
-        os.closerange(spec["closeFrom"], resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     for name, value in spec.get("rlimits", {}).items():
         _limit(getattr(resource, "RLIMIT_" + name), value)
     if spec.get("dieWithParent"):
@@ -69,12 +70,22 @@ def apply(spec):
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if spec.get("landlock"):
         report["landlock"] = _restrict_files(spec["landlock"])
+    if "closeFrom" in spec:
+        os.closerange(spec["closeFrom"], descriptors)
     # No other process of our uid may trace us or read our memory.
     _prctl(_PR_SET_DUMPABLE, 0)
     if spec.get("filter"):
         _load_filter(spec["filter"])
         report["filter"] = True
     return report
+
+
+def in_two(spec):
+    """What can be applied before frameworks are imported, and the filter, which cannot."""
+    return (
+        {name: value for name, value in spec.items() if name != "filter"},
+        {name: value for name, value in spec.items() if name == "filter"},
+    )
 
 
 def landlock_abi():
@@ -95,24 +106,30 @@ def _restrict_files(rules):
     try:
         for kind, access in (("read", _READ), ("execute", _EXECUTE), ("write", _WRITE), ("device", _DEVICE)):
             for path in rules.get(kind, ()):
-                _allow(ruleset, path, access, handled)
+                _allow_path(ruleset, path, access, handled)
+        for fd in rules.get("readDescriptors", ()):
+            _allow(ruleset, fd, _READ, handled)
         _syscall(_SYS_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint(0))
     finally:
         os.close(ruleset)
     return abi
 
 
-def _allow(ruleset, path, access, handled):
+def _allow_path(ruleset, path, access, handled):
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError):
         return  # What we cannot reach needs no rule.
     try:
-        names = access if os.path.isdir(path) else [name for name in access if name in _FILE_ACCESS]
-        bits = sum(_ACCESS[name] for name in names) & handled
-        _syscall(_SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), struct.pack("=Qi", bits, fd), ctypes.c_uint(0))
+        _allow(ruleset, fd, access, handled)
     finally:
         os.close(fd)
+
+
+def _allow(ruleset, fd, access, handled):
+    names = access if stat.S_ISDIR(os.fstat(fd).st_mode) else [name for name in access if name in _FILE_ACCESS]
+    bits = sum(_ACCESS[name] for name in names) & handled
+    _syscall(_SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), struct.pack("=Qi", bits, fd), ctypes.c_uint(0))
 
 
 def _load_filter(spec):

@@ -7,11 +7,13 @@ Standard library only.
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
 import platform
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -180,6 +182,64 @@ def _(target):
     return _first(_created, paths)
 
 
+@probe("F19", "run a program that it wrote")
+def _(_target):
+    path = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-program")
+    try:
+        with open("/bin/true", "rb") as source, open(path, "wb") as program:
+            program.write(source.read())
+        os.chmod(path, 0o755)
+        return _in_child(lambda: os.spawnv(os.P_WAIT, path, [path]) == 0 and path)
+    finally:
+        _remove(path)
+
+
+@probe("F20", "read credentials of the machine")
+def _(_target):
+    home = os.path.expanduser("~root")
+    names = [".ssh/id_ed25519", ".ssh/id_rsa", ".aws/credentials", ".netrc", ".docker/config.json"]
+    paths = ["/etc/shadow", "/var/run/secrets/kubernetes.io/serviceaccount/token"]
+    return _first(_opened, paths + [os.path.join(home, name) for name in names])
+
+
+@probe("F21", "read what another worker keeps in its temporary folder")
+def _(target):
+    with open(os.path.join(target["otherTmp"], "request.bin")) as file:
+        return file.read()
+
+
+@probe("F22", "change permissions or times of a file of the server", boot=True)
+def _(target):
+    path = target["secretFile"]
+    before = os.stat(path)
+    os.chmod(path, 0o600)
+    os.utime(path, (1, 1))
+    after = os.stat(path)
+    if (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns):
+        return None
+    os.chmod(path, before.st_mode & 0o7777)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return path
+
+
+@probe("F23", "hear when others open a file")
+def _(target):
+    watch = _LIBC.inotify_init1(0o2000000)
+    if watch < 0:
+        return None
+    try:
+        paths = [target["secretFile"], "/usr/lib", "/usr"]
+        return [path for path in paths if _LIBC.inotify_add_watch(watch, path.encode(), 0x20) >= 0]
+    finally:
+        os.close(watch)
+
+
+@probe("F24", "read shared memory of another process")
+def _(target):
+    with open(target["sharedMemory"]) as file:
+        return file.read()
+
+
 # --- processes
 
 
@@ -304,6 +364,76 @@ def _(target):
     if target["level"] == "strict":
         return None  # The pid namespace ends with its first process, whatever group its members are in.
     return _in_child(lambda: os.setsid() or "a session of its own")
+
+
+@probe("P17", "trace a child of its own, and make calls past the filter")
+def _(_target):
+    return _in_child(lambda: _succeeded(101 if _X64 else 117, ctypes.c_long(0), None, None, None))
+
+
+@probe("P18", "read memory or descriptors of the server")
+def _(target):
+    folder = "/proc/%d" % target["serverPid"]
+    got = [name for name in ("mem", "maps", "auxv") if _first(_read, ["%s/%s" % (folder, name)])]
+    try:
+        return got + os.listdir(folder + "/fd")[:1]
+    except OSError:
+        return got
+
+
+@probe("P19", "choose where, and how soon, the server runs")
+def _(target):
+    pid, done = target["serverPid"], []
+    for name, change in (
+        ("affinity", lambda: os.sched_setaffinity(pid, os.sched_getaffinity(0))),
+        ("priority", lambda: os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))),
+    ):
+        try:
+            change()
+            done.append(name)
+        except OSError:
+            pass
+    return done
+
+
+@probe("P20", "signal the server through a descriptor that it owns")
+def _(target):
+    left, right = socket.socketpair()
+    with left, right:
+        fcntl.fcntl(left, fcntl.F_SETOWN, target["serverPid"])
+        owner = fcntl.fcntl(left, fcntl.F_GETOWN)
+        fcntl.fcntl(left, fcntl.F_SETOWN, 0)
+    return owner
+
+
+@probe("P21", "run ahead of everybody (real-time scheduling)")
+def _(_target):
+    return _in_child(lambda: os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1)) or "real-time")
+
+
+@probe("P22", "choose whom the kernel kills for want of memory")
+def _(target):
+    return _rewritten("/proc/%d/oom_score_adj" % target["serverPid"])
+
+
+@probe("P24", "find out what other processes share (kcmp)")
+def _(target):
+    pid = ctypes.c_int(target["serverPid"])
+    return _reached(312 if _X64 else 272, pid, pid, ctypes.c_int(1), ctypes.c_ulong(0), ctypes.c_ulong(0))
+
+
+@probe("P25", "outlive the server")
+def _(_target):
+    return "its end is called off" if _LIBC.prctl(1, 0, 0, 0, 0) == 0 else None
+
+
+@probe("P26", "write the memory of another process")
+def _(target):
+    buffer = ctypes.create_string_buffer(8)
+    local = struct.pack("QQ", ctypes.addressof(buffer), 0)
+    number = 311 if _X64 else 271
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    return _reached(number, ctypes.c_int(target["serverPid"]), local, one, local, one, none, refused=_REFUSED + (errno.ESRCH,))
 
 
 # --- network
@@ -466,6 +596,63 @@ def _(_target):
     return "filter attached"
 
 
+@probe("K17", "leave its root")
+def _(_target):
+    nowhere = b"/davy-no-such-folder"
+    calls = {
+        "chroot": (161 if _X64 else 51, nowhere),
+        "pivot_root": (155 if _X64 else 41, nowhere, nowhere),
+        "umount2": (166 if _X64 else 39, nowhere, ctypes.c_int(0)),
+    }
+    return [name for name, arguments in calls.items() if _reached(*arguments)]
+
+
+@probe("K18", "make namespaces with the privileges it has")
+def _(_target):
+    flags = {"mount": 0x20000, "net": 0x40000000, "pid": 0x20000000, "ipc": 0x8000000, "uts": 0x4000000, "cgroup": 0x2000000}
+    number = 272 if _X64 else 97
+    return [name for name, flag in flags.items() if _in_child(lambda flag=flag: _succeeded(number, ctypes.c_ulong(flag)))]
+
+
+@probe("K19", "read the kernel's log")
+def _(_target):
+    return _reached(103 if _X64 else 116, ctypes.c_int(10), None, ctypes.c_int(0))
+
+
+@probe("K20", "make calls that have a history of kernel bugs")
+def _(_target):
+    calls = {
+        "vmsplice": 278 if _X64 else 75,
+        "io_setup": 206 if _X64 else 0,
+        "remap_file_pages": 216 if _X64 else 234,
+        "process_madvise": 440,
+        "memfd_secret": 447,
+        "add_key": 248 if _X64 else 217,
+        "mq_open": 240 if _X64 else 180,
+        "msgget": 68 if _X64 else 186,
+        "semget": 64 if _X64 else 190,
+        "name_to_handle_at": 303 if _X64 else 264,
+        "fanotify_init": 300 if _X64 else 262,
+        "move_mount": 429,
+        "fsmount": 432,
+        "mount_setattr": 442,
+        "pidfd_getfd": 438,
+        "pidfd_send_signal": 424,
+        "process_mrelease": 448,
+    }
+    # Arguments that no kernel takes: reaching it is all that counts.
+    wrong = [ctypes.c_long(-1)] * 6
+    return [name for name, number in calls.items() if _reached(number, *wrong)]
+
+
+@probe("K21", "give orders to file systems and drivers (ioctl)")
+def _(_target):
+    answer = ctypes.create_string_buffer(8)
+    with open(sys.executable, "rb") as file:
+        number, figetbsz = 16 if _X64 else 29, 2
+        return _reached(number, ctypes.c_int(file.fileno()), ctypes.c_ulong(figetbsz), answer, refused=_REFUSED + (errno.ENOTTY,))
+
+
 # --- resources
 
 
@@ -521,7 +708,9 @@ def _(target):
 
 @probe("R04", "leave a core dump", boot=True)
 def _(_target):
-    return resource.getrlimit(resource.RLIMIT_CORE)[1]
+    limit = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    # One byte holds no core, and is the one limit that stops the programs of core_pattern, too.
+    return None if limit == 1 else limit or "to a program of core_pattern"
 
 
 @probe("R05", "start threads without end")
@@ -570,7 +759,25 @@ def _(target):
     return _in_child(hide)
 
 
+@probe("R08", "make files without end")
+def _(target):
+    if target["level"] != "none" and not target.get("watchSeconds"):
+        return None  # The memory cgroup, or the size of its file system, counts them.
+    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-files")
+    os.mkdir(folder)
+    try:
+        for number in range(_MANY_FILES):
+            os.close(os.open("%s/%d" % (folder, number), os.O_CREAT | os.O_WRONLY))
+        _await_judgement(target)
+        return "%d files" % _MANY_FILES
+    finally:
+        shutil.rmtree(folder)
+
+
 # --- how the probes try
+
+#: More than any library caches, and than the watch over a worker lets pass.
+_MANY_FILES = 70_000
 
 _REFUSED = (errno.EPERM, errno.ENOSYS, errno.EACCES)
 
@@ -637,6 +844,14 @@ def _created(path):
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     os.unlink(path)
     return path
+
+
+def _read(path):
+    with open(path, "rb", buffering=0) as file:
+        try:
+            return file.read(1) or "opened"
+        except OSError:
+            return "opened"
 
 
 def _opened(path):

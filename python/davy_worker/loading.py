@@ -51,10 +51,13 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
     try:
         add_operator_paths()
         if wanted_cage is not None:
-            # Frameworks open files and start threads that the second stage will not allow any more. They are
-            # imported while the archive is still out of reach: none of its code may run ahead of the cage.
+            # Landlock binds this thread and those that it starts, so it comes before frameworks start theirs. The filter
+            # binds all threads and takes away what frameworks need to start. They are imported while the archive is
+            # still out of reach: none of its code may run ahead of the cage.
+            files, calls = cage.in_two(wanted_cage)
+            in_force = cage.apply(files)
             frameworks.import_early(model.get("handler"), model_dir)
-            logger.info("Restrictions in force: %s", cage.apply(wanted_cage))
+            logger.info("Restrictions in force: %s", in_force | cage.apply(calls))
         open_archive(model_dir, model.get("packages"))
         entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
         torch_ready = frameworks.limit_torch(threads)

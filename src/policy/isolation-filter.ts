@@ -1,7 +1,10 @@
 // Which syscalls a worker may make: an allowlist for its whole life, and a narrower list once its framework is loaded.
 
-/** What the filter answers. An errno lets libraries fall back; `kill` is for calls that only an attack makes. */
-export type Verdict = 'allow' | 'kill' | { readonly errno: keyof typeof ERRNO };
+/**
+ * What the filter answers. An errno lets libraries fall back; `pretend` answers success and does nothing; `kill` is for
+ * calls that only an attack makes.
+ */
+export type Verdict = 'allow' | 'pretend' | 'kill' | { readonly errno: keyof typeof ERRNO };
 
 export const ERRNO = { EPERM: 1, EACCES: 13, ENOTTY: 25, ENOSYS: 38, EAFNOSUPPORT: 97 } as const;
 
@@ -37,6 +40,13 @@ export interface FilterOptions {
   readonly pinToSelf: boolean;
   /** Without a pid namespace the server ends a worker by its process group: nobody may leave it. */
   readonly keepInGroup: boolean;
+  /**
+   * The worker has the server's uid, and so owns what the server owns. Landlock refuses it the contents of files, not
+   * their permissions and times: changing those only seems to work. (Unpacking and copying files try to.)
+   */
+  readonly sharesOwner: boolean;
+  /** The worker puts nothing further on itself, so what only a start needs is gone from its first instruction. */
+  readonly isFinal: boolean;
 }
 
 const EPERM = { errno: 'EPERM' } as const;
@@ -73,13 +83,16 @@ const ALLOWED = `
   timer_getoverrun timer_delete timerfd_create timerfd_settime timerfd_gettime getitimer setitimer alarm
 
   poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2
-  pipe pipe2 inotify_init inotify_init1 inotify_add_watch inotify_rm_watch
+  pipe pipe2
 
   shutdown getsockopt getsockname getpeername
   landlock_create_ruleset landlock_add_rule landlock_restrict_self`;
 
-/** Libraries ask for these, and take "not implemented" for an answer: NUMA placement, io_uring, namespace listings. */
-const ABSENT = `mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node statmount listmount
+/**
+ * Libraries ask for these, and take "not implemented" for an answer: NUMA placement, io_uring, namespace listings.
+ * Watches over files (inotify) would tell when others open what lies on this machine for everybody.
+ */
+const ABSENT = `inotify_init inotify_init1 inotify_add_watch inotify_rm_watch mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node statmount listmount
   lsm_get_self_attr io_uring_setup io_uring_enter io_uring_register`;
 
 /** What only start-up needs. Gone before model code runs. (arch_prctl stays: the C library of every new program starts with it.) */
@@ -99,6 +112,12 @@ const SECCOMP_LISTENER_FLAGS = 0x08 | 0x20;
 const PERSONALITY_QUERY = 0xffffffff;
 /** PDEATHSIG 1/2, DUMPABLE 3/4, NAME 15/16, SECCOMP 21/22, CAPBSET_READ 23, NO_NEW_PRIVS 38/39, THP 41/42, SET_VMA. */
 const PRCTL_OPTIONS = [1, 2, 3, 4, 15, 16, 21, 22, 23, 38, 39, 40, 41, 42, 0x53564d41];
+/** PDEATHSIG: nobody calls the end off that the stage has agreed on with the kernel. */
+const PRCTL_AT_START = [1];
+/** SETOWN SETSIG SETOWN_EX: signals to whom kill may not reach. SETLEASE NOTIFY: hearing when others open a file. */
+const FCNTL_COMMANDS = [8, 10, 15, 1024, 1026];
+/** What changes permissions and times of files. */
+const OWNER_CALLS = `chmod fchmod fchmodat fchmodat2 utime utimes utimensat futimesat`;
 /** TCGETS TIOCGPGRP TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX FIOASYNC: what a C library asks of any descriptor. */
 const IOCTL_REQUESTS = [0x5401, 0x540f, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451, 0x5452];
 /** TIOCSTI, TIOCLINUX, TIOCSETD: even with a GPU, whose driver needs requests without end, nobody types into a terminal. */
@@ -116,7 +135,8 @@ export function workerFilter(options: FilterOptions): FilterProfile {
   for (const name of ['fork', 'vfork']) rules.set(name, options.allowSubprocess ? 'allow' : EPERM);
 
   rules.set('memfd_create', options.allowMemfd ? 'allow' : ENOSYS);
-  rules.set('prctl', only(0, PRCTL_OPTIONS, EPERM));
+  rules.set('prctl', only(0, options.isFinal ? withoutStart(PRCTL_OPTIONS) : PRCTL_OPTIONS, EPERM));
+  rules.set('fcntl', except(1, FCNTL_COMMANDS));
   rules.set('personality', only(0, [PERSONALITY_QUERY], EPERM));
   rules.set('seccomp', unlessBit(1, SECCOMP_LISTENER_FLAGS));
   rules.set(
@@ -128,6 +148,8 @@ export function workerFilter(options: FilterOptions): FilterProfile {
   addSocketRules(rules, options);
   if (options.pinToSelf) pin(rules);
   if (options.keepInGroup) for (const name of ['setsid', 'setpgid']) rules.set(name, EPERM);
+  if (options.sharesOwner) for (const name of words(OWNER_CALLS)) rules.set(name, 'pretend');
+  if (options.isFinal) for (const name of words(START_UP_ONLY)) rules.set(name, EPERM);
   return { rules, known: EPERM, unknown: ENOSYS };
 }
 
@@ -135,6 +157,7 @@ export function workerFilter(options: FilterOptions): FilterProfile {
 export function innerFilter(options: Pick<FilterOptions, 'allowSubprocess'>): FilterProfile {
   const rules = new Map<string, Verdict | ArgumentRule>();
   for (const name of words(START_UP_ONLY)) rules.set(name, EPERM);
+  rules.set('prctl', except(0, PRCTL_AT_START));
   if (!options.allowSubprocess) {
     for (const name of ['execve', 'fork', 'vfork']) rules.set(name, EPERM);
     rules.set('clone', cloneRule(false));
@@ -181,6 +204,12 @@ function only(
 ): ArgumentRule {
   return { tests: [{ argument, match: { oneOf }, verdict: 'allow' }], otherwise };
 }
+
+function except(argument: ArgumentTest['argument'], oneOf: readonly number[]): ArgumentRule {
+  return { tests: [{ argument, match: { oneOf }, verdict: EPERM }], otherwise: 'allow' };
+}
+
+const withoutStart = (options: readonly number[]): number[] => options.filter((n) => !PRCTL_AT_START.includes(n));
 
 function unlessBit(argument: ArgumentTest['argument'], anyBit: number): ArgumentRule {
   return { tests: [{ argument, match: { anyBit }, verdict: EPERM }], otherwise: 'allow' };

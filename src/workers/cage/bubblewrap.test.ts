@@ -5,7 +5,7 @@ import { bubblewrapArguments, type BubblewrapView } from './bubblewrap.ts';
 const VIEW: BubblewrapView = {
   readOnly: ['/opt/python'],
   hidden: ['/usr/local'],
-  model: { from: '/var/lib/davy/models/abc', to: '/model' },
+  model: { from: '/var/lib/davy/models/abc', fd: 6, to: '/model' },
   tmpBytes: 1024,
   env: { LANG: 'C.UTF-8' },
   devices: [],

@@ -5,8 +5,8 @@ export interface BubblewrapView {
   readonly readOnly: readonly string[];
   /** Folders of `/usr` that no worker needs, hidden under an empty one. */
   readonly hidden: readonly string[];
-  /** Path of the unpacked model outside, and the name it has inside. */
-  readonly model: { readonly from: string; readonly to: string };
+  /** The unpacked model outside, by an open descriptor where bubblewrap takes one, and the name it has inside. */
+  readonly model: { readonly from: string; readonly fd: number | null; readonly to: string };
   /** Size of /tmp, and of /dev/shm. */
   readonly tmpBytes: number;
   readonly env: Readonly<Record<string, string>>;
@@ -57,7 +57,10 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     ...(view.gpuPaths.length > 0 ? ['--proc', '/proc'] : ['cpuinfo', 'meminfo'].flatMap(procFile)),
     ...view.gpuPaths.flatMap((path) => ['--ro-bind-try', path, path]),
     ...view.readOnly.flatMap((path) => ['--ro-bind', path, path]),
-    ...['--ro-bind', view.model.from, view.model.to, '--chdir', view.model.to],
+    ...(view.model.fd === null
+      ? ['--ro-bind', view.model.from, view.model.to]
+      : ['--ro-bind-fd', String(view.model.fd), view.model.to]),
+    ...['--chdir', view.model.to],
     ...['--remount-ro', '/', '--seccomp', String(view.seccompFd)],
   ];
 }

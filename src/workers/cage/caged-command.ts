@@ -3,7 +3,7 @@ import type { CagedCommand, WrapRequest } from './contract.ts';
 import { exitCause } from './exit-cause.ts';
 import { Holdings } from './holdings.ts';
 import type { Wrapped } from './strict.ts';
-import { watchTree, type Excess, type TreeBounds } from './tree-watch.ts';
+import type { Excess, TreeBounds, TreeWatch } from './tree-watch.ts';
 
 export interface Parts {
   readonly file: string;
@@ -12,11 +12,12 @@ export interface Parts {
   readonly held: Holdings;
   /** What the kernel does not bound by itself. */
   readonly bounds: TreeBounds;
+  readonly watch: TreeWatch;
   /** null without a memory cgroup. */
   readonly oomKills: (() => number) | null;
 }
 
-export function assemble({ file, args, wrapped, held, bounds, oomKills }: Parts): CagedCommand {
+export function assemble({ file, args, wrapped, held, bounds, watch, oomKills }: Parts): CagedCommand {
   let excess: Excess | null = null;
   return {
     file,
@@ -30,7 +31,7 @@ export function assemble({ file, args, wrapped, held, bounds, oomKills }: Parts)
     attach: (pid) => {
       held.onGiveBack(() => endGroup(pid));
       if (Object.values(bounds).every((bound) => bound === null)) return;
-      const stop = watchTree(pid, bounds, (found) => {
+      const stop = watch.add(pid, bounds, (found) => {
         excess = found;
         endGroup(pid);
       });

@@ -6,15 +6,15 @@ import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
 import { Holdings } from './holdings.ts';
 import { canUnshareMounts, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
-import { findProgram, programPrefixes } from './interpreter.ts';
-import { narrowPrefix } from './python-home.ts';
-import type { TreeBounds } from './tree-watch.ts';
+import { findProgram } from './interpreter.ts';
+import { TreeWatch, type TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
-import { cageScript } from './places.ts';
 import { wrapProcess, type ProcessCage } from './process-level.ts';
 import { chain } from './root-chain.ts';
-import { wrapStrict, type StrictCage } from './strict.ts';
-import { outermost, WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
+import { stagePaths } from './stage.ts';
+import { WRITABLE, wrapStrict, type StrictCage } from './strict.ts';
+import { WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
+import { sweepWorkerFolders } from './worker-folder.ts';
 import { WorkerUids } from './worker-uids.ts';
 
 /**
@@ -64,6 +64,7 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
   const landlock = await probeLandlock(options.python);
   if (options.level === 'process') {
     if (isFinding(landlock)) throw refusal('process', landlock);
+    await sweepWorkerFolders();
     return {
       level: 'process',
       cage: { architecture, landlock, filter, sharesUid: !host.isRoot, hasOwnShm: host.canUnshare },
@@ -78,7 +79,8 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
     throw refusal('strict', { missing: 'prlimit is not installed', remedy: 'apt-get install -y util-linux' });
   }
   const landlockAbi = isFinding(landlock) ? 0 : landlock.abi;
-  return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, filter } };
+  const stagePython = isFinding(landlock) ? null : landlock.python;
+  return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, stagePython, filter } };
 }
 
 function refusal(level: string, finding: Finding): Fault {
@@ -102,6 +104,7 @@ class HostCage implements Cage {
   readonly #mechanics: Mechanics;
   readonly #host: Host;
   readonly #wanted = new WantedPaths();
+  readonly #watch = new TreeWatch();
   #count = 0;
 
   constructor(plan: CagePlan, mechanics: Mechanics, host: Host) {
@@ -137,7 +140,8 @@ class HostCage implements Cage {
     const cgroup =
       this.#host.cgroups === null ? null : makeWorkerCgroup(this.#host.cgroups, (this.#count += 1), request.limits);
     if (cgroup !== null) held.onGiveBack(() => cgroup.dispose());
-    const stage = mechanics.level === 'process' ? stagePaths(mechanics.cage.landlock.python) : [];
+    const python = mechanics.level === 'process' ? mechanics.cage.landlock.python : mechanics.cage.stagePython;
+    const stage = python === null ? [] : stagePaths(python);
     const [file = '', ...args] = chain(
       {
         uid,
@@ -152,12 +156,9 @@ class HostCage implements Cage {
       memoryBytes: cgroup === null ? request.limits.memoryBytes : null,
       tasks: uid === undefined && mechanics.level === 'process' ? request.limits.tasks : null,
       folder: tmp === undefined || this.#host.canUnshare ? null : { path: tmp, bytes: request.limits.tmpBytes },
+      // Where a memory cgroup counts what their files cost the kernel, it bounds them.
+      mounts: cgroup === null && mechanics.level === 'strict' ? WRITABLE : null,
     };
-    return assemble({ file, args, wrapped, held, bounds, oomKills: cgroup?.oomKills ?? null });
+    return assemble({ file, args, wrapped, held, bounds, watch: this.#watch, oomKills: cgroup?.oomKills ?? null });
   }
-}
-
-/** The Python that confines a worker, and what it runs: outside /usr it needs its libraries too. */
-function stagePaths(python: string): string[] {
-  return [python, cageScript(), ...outermost(programPrefixes(python).flatMap(narrowPrefix))];
 }

@@ -1,10 +1,13 @@
 // What one worker holds of the machine while it lives: a uid, descriptors, a folder, whatever else must be given back.
-import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { constants, openSync } from 'node:fs';
 import { closeAll, openBytes } from './memory-file.ts';
-import { planReach } from './reach.ts';
+import { makeWorkerFolder, removeWorkerFolder } from './worker-folder.ts';
 import type { WorkerUids } from './worker-uids.ts';
+
+/** What a child finds behind a descriptor: bytes, or a folder that stays the same one whatever its name comes to mean. */
+export type Content = string | Uint8Array | { readonly folder: string };
+
+const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /** Given back in reverse order. */
 export class Holdings {
@@ -20,17 +23,16 @@ export class Holdings {
     return uid;
   }
 
-  /** A private folder; removing it follows no links that the worker left there. */
   folder(owner: number | undefined): string {
-    const path = mkdtempSync(join(temporaryBase(), 'davy-worker-'));
-    this.#undo.push(() => rmSync(path, { recursive: true, force: true, maxRetries: 3 }));
-    if (owner !== undefined) chownSync(path, owner, owner);
+    const path = makeWorkerFolder(owner);
+    this.#undo.push(() => removeWorkerFolder(path));
     return path;
   }
 
-  fds(contents: readonly (string | Uint8Array)[]): readonly number[] {
+  fds(contents: readonly Content[]): readonly number[] {
     return contents.map((content) => {
-      const fd = openBytes(content);
+      const isFolder = typeof content === 'object' && 'folder' in content;
+      const fd = isFolder ? openSync(content.folder, FOLDER) : openBytes(content);
       this.#undo.push(() => closeAll([fd]));
       return fd;
     });
@@ -39,14 +41,4 @@ export class Holdings {
   async giveBack(): Promise<void> {
     for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
   }
-}
-
-/** A worker's uid must be able to walk there: a TMPDIR that is closed, or inside a closed folder, would be of no use. */
-function temporaryBase(): string {
-  const bases = [tmpdir(), '/tmp', '/var/tmp'].filter((path) => existsSync(path));
-  const isOpen = (path: string): boolean => {
-    const { blocked, closed } = planReach([path]);
-    return blocked.length + closed.length === 0;
-  };
-  return bases.find(isOpen) ?? '/tmp';
 }

@@ -14,6 +14,8 @@ export interface BubblewrapHost {
   readonly version: string;
   /** Since 0.8.0: no user namespaces inside the sandbox. */
   readonly hasDisableUserns: boolean;
+  /** Since 0.10.0, and in distributions that carry the fix for CVE-2024-42472: binds what a descriptor names. */
+  readonly hasBindFd: boolean;
 }
 
 /** A Python that can put the `process` level on any command. */
@@ -55,7 +57,8 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
       cwd: '/',
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
-    return { path, version, hasDisableUserns: features >= 8 };
+    const { stdout: help } = await run(path, ['--help'], { timeout: PROBE_TIMEOUT_MS });
+    return { path, version, hasDisableUserns: features >= 8, hasBindFd: help.includes('--ro-bind-fd') };
   } catch (error) {
     return { missing: `bubblewrap cannot make namespaces: ${lastLine(error)}`, remedy: namespaceHint() };
   }

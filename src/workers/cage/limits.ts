@@ -7,6 +7,9 @@ const PENDING_SIGNALS = 256;
 /** What an unprivileged process may lock by default. */
 const LOCKED_BYTES = 65_536;
 
+/** Less than any core file needs, and the one value with which the kernel starts no core_pattern program: with 0 it does. */
+const NO_CORE_BYTES = 1;
+
 /** V8 maps half a gigabyte before the first script runs, and more with more cores, nearly all of it never touched. */
 const V8_RESERVE_BYTES = 1024 ** 3;
 
@@ -20,7 +23,7 @@ export function resourceLimits(limits: WorkerLimits, runtime: Runtime, hasGpu: b
     NOFILE: limits.openFiles,
     NPROC: limits.tasks,
     FSIZE: limits.fileBytes,
-    CORE: 0,
+    CORE: NO_CORE_BYTES,
     MSGQUEUE: 0,
     SIGPENDING: PENDING_SIGNALS,
     ...(hasGpu ? {} : { DATA: limits.memoryBytes + reserve, MEMLOCK: LOCKED_BYTES }),

@@ -18,8 +18,8 @@ function mechanism(mechanics: Mechanics, host: Host): string[] {
       return [
         `bubblewrap ${mechanics.cage.bubblewrap.version}: user, pid, ipc, uts, cgroup, net and mount namespaces`,
         'no network, read-only minimal root, private /tmp, empty environment',
-        `seccomp allowlist (${mechanics.cage.architecture}), and a narrower one for Python before model code runs`,
-        ...(mechanics.cage.landlockAbi > 0 ? [`Landlock ABI ${mechanics.cage.landlockAbi} inside Python workers`] : []),
+        `seccomp allowlist (${mechanics.cage.architecture}), and a narrower one before model code runs`,
+        ...(mechanics.cage.landlockAbi > 0 ? [`Landlock ABI ${mechanics.cage.landlockAbi} inside the namespaces`] : []),
         ...uid,
       ];
     case 'process':
@@ -53,14 +53,14 @@ function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
   };
 }
 
-const WATCH = 'a watch over the tree every second';
+const WATCH = 'a watch over the tree';
 
 function degraded(mechanics: Mechanics, host: Host): string[] {
   if (mechanics.level === 'none')
     return ['Workers run without any isolation: a model can do whatever this server can.'];
   const found: string[] = [];
   if (host.cgroups === null) {
-    found.push('No writable cgroup: memory is limited by process and watched once a second, CPU share is not limited.');
+    found.push('No writable cgroup: memory is limited by process and watched for the tree, CPU share is not limited.');
   }
   if (mechanics.level === 'process') {
     if (!host.isRoot) found.push('Workers share the uid of the server.');
@@ -69,7 +69,7 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
     found.push('Names, sizes and times of files can be seen, their contents cannot.');
   }
   if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {
-    found.push('No Landlock for the second stage inside Python workers.');
+    found.push('No Landlock for the second stage, and no second stage in Node and ONNX workers.');
   }
   if (host.isRoot && !host.canUnshare) {
     found.push('No private mounts: interpreters and models must lie where every user may read them.');

@@ -1,5 +1,5 @@
 // What boot probes attack: a stand-in for everything that a server has and a worker must not get.
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,11 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
   }
   const secretFile = join(folder, 'key_file.json');
   writeFileSync(secretFile, 'secret', { mode: 0o644 });
+  const otherTmp = join(folder, 'davy-worker-other');
+  mkdirSync(otherTmp);
+  writeFileSync(join(otherTmp, 'request.bin'), 'what somebody asked', { mode: 0o644 });
+  const sharedMemory = join(existsSync('/dev/shm') ? '/dev/shm' : folder, `davy-probe-${process.pid}`);
+  writeFileSync(sharedMemory, 'shared', { mode: 0o644 });
   const unixPath = join(folder, 'socket');
   const abstract = `davy-probe-${process.pid}`;
   const listeners = await Promise.all([
@@ -36,7 +41,7 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
   return {
     modelDir,
     describe: (model) => ({
-      ...{ level, model, otherModel, secretFile, unixPath, abstract, hostname: hostname() },
+      ...{ level, model, otherModel, otherTmp, secretFile, sharedMemory, unixPath, abstract, hostname: hostname() },
       ...{ port: portOf(listeners[0]), otherPort: portOf(listeners[1]) },
       serverPid: process.pid,
       serverEnv: Object.keys(process.env).filter((name) => !HARMLESS.has(name)),
@@ -45,6 +50,7 @@ export async function openProbeTarget(level: IsolationLevel, limits: WorkerLimit
     [Symbol.asyncDispose]: async () => {
       await Promise.all(listeners.map((server) => once(server.close(), 'close')));
       rmSync(folder, { recursive: true, force: true });
+      rmSync(sharedMemory, { force: true });
     },
   };
 }

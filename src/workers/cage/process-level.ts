@@ -7,15 +7,14 @@ import { workerEnvironment } from './environment.ts';
 import { gpuDevices, GPU_PATHS } from './gpu.ts';
 import { MIN_LANDLOCK_ABI, type LandlockHost } from './host.ts';
 import { resourceLimits } from './limits.ts';
-import { cageScript } from './places.ts';
-import { compileFilter, type SeccompProgram } from './seccomp.ts';
+import { stageCommand, stageFilter, SYSTEM_FOLDERS } from './stage.ts';
 import type { Wrapped } from './strict.ts';
 import type { Wanted } from './wanted-paths.ts';
 
 export interface ProcessCage {
   readonly architecture: Architecture;
   readonly landlock: LandlockHost;
-  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf' | 'keepInGroup'>;
+  readonly filter: Pick<FilterOptions, 'allowSubprocess' | 'allowUnixSockets' | 'allowMemfd'>;
   /** Whether /dev/shm is private: without it there are no named semaphores, so no `multiprocessing` pools. */
   readonly hasOwnShm: boolean;
   /** Whether the worker shares its uid, and so its count of tasks, with the server and its siblings. */
@@ -23,11 +22,11 @@ export interface ProcessCage {
 }
 
 const SPEC_FD = 4;
+const MODEL_FD = 5;
 const LANDLOCK_ABI_WITH_SIGNALS = 6;
 /** RLIMIT_NPROC counts everything a uid runs: on a shared uid it can only stop a bomb, not share out fairly. */
 const SHARED_UID_TASKS = 4096;
 
-const EXECUTE = ['/usr', '/lib', '/lib32', '/lib64', '/bin'];
 const READ = [
   ...[
     '/etc/ld.so.cache',
@@ -55,6 +54,9 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     // Before ABI 6, Landlock lets signals out: a second server on this machine would use the same range of uids.
     pinToSelf: cage.sharesUid || cage.landlock.abi < LANDLOCK_ABI_WITH_SIGNALS,
     keepInGroup: true,
+    sharesOwner: cage.sharesUid,
+    // A Python worker narrows its filter itself, once its framework is imported.
+    isFinal: request.runtime !== 'python',
   });
   const spec = {
     closeFrom: SPEC_FD,
@@ -63,12 +65,13 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     rlimits: cage.sharesUid ? { ...limits, NPROC: Math.max(SHARED_UID_TASKS, request.limits.tasks) } : limits,
     landlock: {
       minAbi: MIN_LANDLOCK_ABI,
-      read: [...READ, request.modelDir, ...packageFiles(request, wanted), ...(hasGpu ? GPU_PATHS : [])],
-      execute: [...EXECUTE, ...wanted.paths],
+      read: [...READ, ...packageFiles(request, wanted), ...(hasGpu ? GPU_PATHS : [])],
+      readDescriptors: [MODEL_FD],
+      execute: [...SYSTEM_FOLDERS, ...wanted.paths],
       write: cage.hasOwnShm ? [tmp, '/dev/shm'] : [tmp],
       device: [...DEVICES, ...devices],
     },
-    filter: asJson(compileFilter(filter, cage.architecture)),
+    filter: stageFilter(filter, cage.architecture),
     command: {
       file: wanted.program,
       args: request.args,
@@ -77,15 +80,13 @@ export function wrapProcess(cage: ProcessCage, request: WrapRequest, wanted: Wan
     },
   };
   return {
-    command: [cage.landlock.python, '-I', '-S', '-B', cageScript(), String(SPEC_FD)],
+    command: stageCommand(cage.landlock.python, SPEC_FD),
     env: {},
-    contents: [JSON.stringify(spec)],
+    contents: [JSON.stringify(spec), { folder: request.modelDir }],
     modelDir: request.modelDir,
     gpuId: request.gpuId,
     innerCage:
-      request.runtime === 'python'
-        ? { filter: asJson(compileFilter(innerFilter(cage.filter), cage.architecture)) }
-        : null,
+      request.runtime === 'python' ? { filter: stageFilter(innerFilter(cage.filter), cage.architecture) } : null,
   };
 }
 
@@ -97,8 +98,4 @@ function packageFiles(request: WrapRequest, wanted: Wanted): string[] {
     for (let folder = dirname(path); folder !== '/'; folder = dirname(folder)) files.add(join(folder, 'package.json'));
   }
   return [...files].filter((file) => existsSync(file));
-}
-
-function asJson(filter: SeccompProgram): { readonly program: string; readonly selfSlots: readonly number[] } {
-  return { program: Buffer.from(filter.bytes).toString('base64'), selfSlots: filter.selfSlots };
 }

@@ -20,6 +20,8 @@ const STRICT: FilterOptions = {
   gpu: false,
   pinToSelf: false,
   keepInGroup: false,
+  sharesOwner: false,
+  isFinal: false,
 };
 const I386 = 0x40000003;
 
@@ -86,7 +88,8 @@ describe('a compiled worker filter', () => {
         'sched_setscheduler',
       ])
         assert.equal(ask(name), 'EPERM', name);
-      for (const name of ['io_uring_setup', 'clone3', 'memfd_create', 'mbind']) assert.equal(ask(name), 'ENOSYS', name);
+      for (const name of ['io_uring_setup', 'clone3', 'memfd_create', 'mbind', 'inotify_init1', 'inotify_add_watch'])
+        assert.equal(ask(name), 'ENOSYS', name);
     });
 
     test(`looks at arguments on ${architecture}`, () => {
@@ -108,6 +111,8 @@ describe('a compiled worker filter', () => {
       assert.equal(ask('personality', 0x0040000), 'EPERM');
       assert.equal(ask('setsockopt', 3, 1, 26), 'EPERM');
       assert.equal(ask('setsockopt', 3, 1, 8), 'allow');
+      for (const command of [8, 10, 15, 1024, 1026]) assert.equal(ask('fcntl', 3, command), 'EPERM', String(command));
+      for (const command of [0, 1, 2, 3, 4, 1030]) assert.equal(ask('fcntl', 3, command), 'allow', String(command));
       assert.equal(ask('sendmsg', 3, 0, 1), 'EPERM');
       assert.equal(ask('sendmsg', 3, 0, 0x4000), 'allow');
     });
@@ -169,12 +174,34 @@ describe('a compiled worker filter', () => {
   });
 });
 
+describe('a worker filter', () => {
+  test('for one that shares the owner of other files only seems to change permissions and times', () => {
+    const ask = asker(compileFilter(workerFilter({ ...STRICT, sharesOwner: true }), 'x64'), 'x64');
+    for (const name of ['chmod', 'fchmod', 'fchmodat', 'fchmodat2', 'utime', 'utimes', 'utimensat', 'futimesat']) {
+      assert.equal(ask(name), 'pretend', name);
+    }
+    assert.equal(ask('chown'), 'EPERM');
+  });
+
+  test('that is final leaves nothing of what only a start needs', () => {
+    const ask = asker(compileFilter(workerFilter({ ...STRICT, isFinal: true }), 'x64'), 'x64');
+    for (const name of ['seccomp', 'execveat', 'landlock_create_ruleset', 'pkey_alloc']) {
+      assert.equal(ask(name), 'EPERM', name);
+    }
+    assert.equal(ask('prctl', 1), 'EPERM');
+    assert.equal(ask('prctl', 15), 'allow');
+    assert.equal(ask('execve'), 'allow');
+  });
+});
+
 describe('the inner filter', () => {
   test('takes away what only start-up needs, and children where they are not allowed', () => {
     const ask = asker(compileFilter(innerFilter({ allowSubprocess: false }), 'x64'), 'x64');
     for (const name of ['seccomp', 'execveat', 'execve', 'fork']) assert.equal(ask(name), 'EPERM', name);
     assert.equal(ask('clone', 0x3d0f00), 'allow');
     assert.equal(ask('read'), 'allow');
+    assert.equal(ask('prctl', 1), 'EPERM');
+    assert.equal(ask('prctl', 4), 'allow');
     assert.equal(asker(compileFilter(innerFilter({ allowSubprocess: true }), 'x64'), 'x64')('execve'), 'allow');
   });
 });
@@ -225,5 +252,6 @@ function answerName(value: number): Answer {
   const errnos: Record<number, string> = { 1: 'EPERM', 13: 'EACCES', 25: 'ENOTTY', 38: 'ENOSYS', 97: 'EAFNOSUPPORT' };
   if (value === 0x7fff0000) return 'allow';
   if (value === 0x80000000) return 'kill';
+  if (value === 0x00050000) return 'pretend';
   return errnos[value & 0xffff] ?? `errno ${value & 0xffff}`;
 }

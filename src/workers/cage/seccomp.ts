@@ -102,5 +102,7 @@ function isRule(decision: Verdict | ArgumentRule): decision is ArgumentRule {
 function verdictValue(verdict: Verdict): number {
   if (verdict === 'allow') return 0x7fff0000;
   if (verdict === 'kill') return 0x80000000;
+  // Refused with no error: the call returns 0.
+  if (verdict === 'pretend') return 0x00050000;
   return 0x00050000 | ERRNO[verdict.errno];
 }

@@ -6,8 +6,10 @@ import type { WrapRequest } from './contract.ts';
 import { workerEnvironment } from './environment.ts';
 import { gpuDevices, GPU_PATHS } from './gpu.ts';
 import type { BubblewrapHost } from './host.ts';
+import type { Content } from './holdings.ts';
 import { prlimitArguments, resourceLimits } from './limits.ts';
 import { compileFilter } from './seccomp.ts';
+import { stageCommand, stageFilter, SYSTEM_FOLDERS, withStage } from './stage.ts';
 import type { Wanted } from './wanted-paths.ts';
 
 export interface StrictCage {
@@ -16,14 +18,16 @@ export interface StrictCage {
   readonly prlimit: string;
   /** 0 where there is none: then the second stage is the filter alone. */
   readonly landlockAbi: number;
-  readonly filter: Omit<FilterOptions, 'gpu' | 'pinToSelf' | 'keepInGroup'>;
+  /** Carries the second stage into Node workers, which cannot restrict themselves; null: they go without. */
+  readonly stagePython: string | null;
+  readonly filter: Pick<FilterOptions, 'allowSubprocess' | 'allowUnixSockets' | 'allowMemfd'>;
 }
 
 export interface Wrapped {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** What the child reads from descriptors 4, 5, …, in this order. */
-  readonly contents: readonly (string | Uint8Array)[];
+  readonly contents: readonly Content[];
   readonly modelDir: string;
   readonly gpuId: number | null;
   readonly innerCage: Readonly<Record<string, unknown>> | null;
@@ -31,6 +35,8 @@ export interface Wrapped {
 
 const MODEL_DIR = '/model';
 const HOME = '/tmp';
+/** The only folders that a worker may write, each a tmpfs of its own. */
+export const WRITABLE: readonly string[] = [HOME, '/dev/shm'];
 const SECCOMP_FD = 4;
 const ARGUMENTS_FD = 5;
 /** Parts of /usr that no worker needs: other programs to run, other sources to read. */
@@ -45,40 +51,60 @@ export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wante
     gpu: devices.length > 0,
     pinToSelf: false,
     keepInGroup: false,
+    sharesOwner: false,
+    isFinal: false,
   });
+  // Python puts the second stage on itself, once its framework is imported; Node is started by one that has.
+  const stagePython = request.runtime === 'python' ? null : cage.stagePython;
+  const seen = stagePython === null ? wanted : withStage(wanted, stagePython);
+  const env = workerEnvironment(request, wanted.program, HOME);
+  const modelFd = cage.bubblewrap.hasBindFd ? ARGUMENTS_FD + 1 : null;
   const view = bubblewrapArguments({
-    readOnly: wanted.paths,
-    hidden: hiddenFolders(wanted),
-    model: { from: request.modelDir, to: MODEL_DIR },
+    readOnly: seen.paths,
+    hidden: hiddenFolders(seen),
+    model: { from: request.modelDir, fd: modelFd, to: MODEL_DIR },
     tmpBytes: request.limits.tmpBytes,
-    env: workerEnvironment(request, wanted.program, HOME),
+    env,
     devices,
     gpuPaths: devices.length > 0 ? GPU_PATHS : [],
     hasDisableUserns: cage.bubblewrap.hasDisableUserns,
     seccompFd: SECCOMP_FD,
   });
   const limits = prlimitArguments(resourceLimits(request.limits, request.runtime, devices.length > 0));
+  const worker = { file: wanted.program, args: request.args, env, cwd: MODEL_DIR };
+  const stageFd = (modelFd ?? ARGUMENTS_FD) + 1;
+  const start = stagePython === null ? [worker.file, ...worker.args] : stageCommand(stagePython, stageFd);
   return {
     command: [
       ...[cage.bubblewrap.path, '--args', String(ARGUMENTS_FD), '--'],
-      ...[cage.prlimit, ...limits, '--', wanted.program, ...request.args],
+      ...[cage.prlimit, ...limits, '--', ...start],
     ],
     // bubblewrap stays as the first process of the worker's world: what it has in its environment could be read there.
     env: {},
-    contents: [compileFilter(filter, cage.architecture).bytes, `${view.join('\0')}\0`],
+    contents: [
+      compileFilter(filter, cage.architecture).bytes,
+      `${view.join('\0')}\0`,
+      ...(modelFd === null ? [] : [{ folder: request.modelDir }]),
+      ...(stagePython === null
+        ? []
+        : [JSON.stringify({ closeFrom: SECCOMP_FD, ...secondStage(cage, seen, true), command: worker })]),
+    ],
     modelDir: MODEL_DIR,
     gpuId: devices.length > 0 ? 0 : request.gpuId,
-    innerCage: request.runtime === 'python' ? secondStage(cage) : null,
+    innerCage: request.runtime === 'python' ? secondStage(cage, seen, cage.filter.allowSubprocess) : null,
   };
 }
 
-/** For `cage.apply`: nothing is writable but the private folders, no TCP, no signals out, and the narrower filter. */
-function secondStage(cage: StrictCage): Readonly<Record<string, unknown>> {
-  const filter = compileFilter(innerFilter(cage.filter), cage.architecture);
-  const rules = { minAbi: 1, execute: ['/'], write: ['/tmp', '/dev/shm'], device: ['/dev'] };
+/**
+ * For `cage.apply`: nothing is writable but the private folders, nothing in them can be run, no TCP, no signals out, and
+ * the narrower filter.
+ */
+function secondStage(cage: StrictCage, seen: Wanted, allowSubprocess: boolean): Readonly<Record<string, unknown>> {
+  const programs = [...SYSTEM_FOLDERS, ...seen.paths];
+  const rules = { minAbi: 1, read: ['/'], execute: programs, write: WRITABLE, device: ['/dev'] };
   return {
     ...(cage.landlockAbi > 0 ? { landlock: rules } : {}),
-    filter: { program: Buffer.from(filter.bytes).toString('base64'), selfSlots: filter.selfSlots },
+    filter: stageFilter(innerFilter({ allowSubprocess }), cage.architecture),
   };
 }
 

@@ -1,97 +1,87 @@
-// Watches a worker's process tree where nothing in the kernel bounds it as a whole: late by a second, but certain.
-import { readFileSync, readdirSync } from 'node:fs';
-import { lstat, opendir } from 'node:fs/promises';
-import { join } from 'node:path';
+// Watches workers' process trees where nothing in the kernel bounds them as a whole: late by a moment, but certain.
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileCount, folderBytes, MAX_FILES } from './folder-size.ts';
+import { measureTree } from './process-tree.ts';
 
-const INTERVAL_MS = 1000;
+/** How often the machine as a whole is glanced at: two small reads, whatever runs on it. */
+const GLANCE_MS = 100;
+/** How many glances apart all trees are measured, whatever the glances say. */
+const GLANCES_PER_LOOK = 10;
+/** Growth of the machine between two looks that no ordinary request causes: some worker may have started to take it all. */
+const SUDDEN_TASKS = 32;
+const SUDDEN_BYTES = 64 * 1024 ** 2;
 const KiB = 1024;
-/** More files than any library caches; counting further would make the watch itself the victim. */
-const MAX_FILES = 65_536;
-const BLOCK_BYTES = 512;
 
-/** What to watch; what is null or absent is bounded by other means. */
+/** What to watch; what is null is bounded by other means. */
 export interface TreeBounds {
   readonly memoryBytes: number | null;
   readonly tasks: number | null;
+  /** A folder of the machine that is the worker's own. */
   readonly folder: { readonly path: string; readonly bytes: number } | null;
+  /** Folders of the worker's own mounts, whose bytes are bounded and whose number of files is not. */
+  readonly mounts: readonly string[] | null;
 }
 
 export type Excess = 'memory' | 'tasks' | 'tmp';
 
-/** Calls `onOver` once, with the first bound that the tree under `pid` exceeds. The result stops the watch. */
-export function watchTree(pid: number, bounds: TreeBounds, onOver: (excess: Excess) => void): () => void {
-  let isStopped = false;
-  let timer: NodeJS.Timeout;
-  const look = async (): Promise<void> => {
-    const excess = await findExcess(pid, bounds);
-    if (isStopped) return;
-    if (excess === null) schedule();
-    else onOver(excess);
-  };
-  const schedule = (): void => {
-    // A folder that vanishes while it is counted is the worker's doing: look again at the next turn.
-    timer = setTimeout(() => void look().catch(schedule), INTERVAL_MS).unref();
-  };
-  schedule();
-  return () => {
-    isStopped = true;
-    clearTimeout(timer);
-  };
+interface Watched {
+  readonly pid: number;
+  readonly bounds: TreeBounds;
+  readonly onOver: (excess: Excess) => void;
 }
 
-async function findExcess(pid: number, bounds: TreeBounds): Promise<Excess | null> {
-  if (bounds.memoryBytes !== null || bounds.tasks !== null) {
-    const tree = measureTree(pid);
-    if (bounds.memoryBytes !== null && tree.bytes > bounds.memoryBytes) return 'memory';
-    if (bounds.tasks !== null && tree.tasks > bounds.tasks) return 'tasks';
+/** One watch for all workers of a server: idle while there is nobody to watch. */
+export class TreeWatch {
+  readonly #watched = new Set<Watched>();
+  #isRunning = false;
+
+  /** Calls `onOver` once, with the first bound that the tree under `pid` exceeds. The result stops the watch. */
+  add(pid: number, bounds: TreeBounds, onOver: (excess: Excess) => void): () => void {
+    const watched = { pid, bounds, onOver };
+    this.#watched.add(watched);
+    if (!this.#isRunning) {
+      this.#isRunning = true;
+      // Never rejects: whatever cannot be read is looked at again.
+      void this.#run();
+    }
+    return () => void this.#watched.delete(watched);
   }
+
+  async #run(): Promise<void> {
+    let seen = glance();
+    for (let count = 1; this.#watched.size > 0; count += 1) {
+      await delay(GLANCE_MS, undefined, { ref: false });
+      const now = glance();
+      const isSudden = now.tasks - seen.tasks > SUDDEN_TASKS || seen.freeBytes - now.freeBytes > SUDDEN_BYTES;
+      if (!isSudden && count % GLANCES_PER_LOOK !== 0) continue;
+      seen = now;
+      for (const watched of this.#watched) await this.#look(watched);
+    }
+    this.#isRunning = false;
+  }
+
+  async #look(watched: Watched): Promise<void> {
+    // A folder that vanishes while it is counted is the worker's doing: it is counted again at the next look.
+    const excess = await findExcess(watched).catch(() => null);
+    if (excess !== null && this.#watched.delete(watched)) watched.onOver(excess);
+  }
+}
+
+/** Tasks and free memory of the whole machine. */
+function glance(): { readonly tasks: number; readonly freeBytes: number } {
+  const tasks = /\d+\/(\d+) /.exec(text('/proc/loadavg'))?.[1] ?? 0;
+  const free = /^MemAvailable:\s+(\d+)/m.exec(text('/proc/meminfo'))?.[1] ?? 0;
+  return { tasks: Number(tasks), freeBytes: Number(free) * KiB };
+}
+
+async function findExcess({ pid, bounds }: Watched): Promise<Excess | null> {
+  const tree = measureTree(pid, bounds.tasks ?? Infinity);
+  if (bounds.memoryBytes !== null && tree.bytes > bounds.memoryBytes) return 'memory';
+  if (bounds.tasks !== null && tree.tasks > bounds.tasks) return 'tasks';
   if (bounds.folder !== null && (await folderBytes(bounds.folder.path)) > bounds.folder.bytes) return 'tmp';
+  for (const mount of bounds.mounts ?? []) if ((await fileCount(tree.youngest, mount)) > MAX_FILES) return 'tmp';
   return null;
-}
-
-/** Anonymous and shared memory, and the number of threads, of a process and its descendants. */
-export function measureTree(root: number): { readonly bytes: number; readonly tasks: number } {
-  let bytes = 0;
-  let tasks = 0;
-  const pids = [root];
-  for (const pid of pids) {
-    const status = text(`/proc/${pid}/status`);
-    // Adopted by a worker that never asks how its orphans ended: they weigh nothing.
-    if (/^State:\s+Z/m.test(status)) continue;
-    for (const field of ['RssAnon', 'RssShmem']) {
-      bytes += Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) * KiB;
-    }
-    for (const thread of threads(pid)) {
-      tasks++;
-      const children = text(`/proc/${pid}/task/${thread}/children`).trim();
-      if (children !== '') pids.push(...children.split(' ').map(Number));
-    }
-  }
-  return { bytes, tasks };
-}
-
-/** Follows no links. Infinite when there are too many files to count. */
-async function folderBytes(root: string): Promise<number> {
-  let bytes = 0;
-  let files = 0;
-  const folders = [root];
-  for (const folder of folders) {
-    for await (const entry of await opendir(folder)) {
-      if (++files > MAX_FILES) return Infinity;
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) folders.push(path);
-      else bytes += (await lstat(path)).blocks * BLOCK_BYTES;
-    }
-  }
-  return bytes;
-}
-
-function threads(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return [];
-  }
 }
 
 function text(path: string): string {

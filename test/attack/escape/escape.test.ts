@@ -2,15 +2,29 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { defaultLimits, type IsolationLevel } from '../../../src/policy/index.ts';
-import { measureTree } from '../../../src/workers/cage/tree-watch.ts';
-import { createCage } from '../../../src/workers/index.ts';
+import { measureTree } from '../../../src/workers/cage/process-tree.ts';
+import { createCage, spawnCaged } from '../../../src/workers/index.ts';
 import type { EscapeReport } from './run-escape.ts';
 import { HostileWorker, writeHostileModel } from './hostile-worker.ts';
 
@@ -29,7 +43,10 @@ const GUARDS = {
   K11: 'this kernel may be built without x32',
 };
 /** What only root can do, caged or not. */
-const NEEDS_ROOT = ['F05', 'F06', 'F09', 'F10', 'F13', 'F14', 'F15', 'P10', 'P14', 'N06', 'K02', 'K07', 'K08'];
+const NEEDS_ROOT = [
+  ...['F05', 'F06', 'F09', 'F10', 'F13', 'F14', 'F15', 'F20', 'P10', 'P14', 'P21'],
+  ...['N06', 'K02', 'K07', 'K08', 'K18', 'K19'],
+];
 
 const LEVELS = ['strict', 'process'] as const;
 
@@ -40,22 +57,38 @@ describe('a hostile handler', { skip: whyNot }, () => {
     for (const level of LEVELS) {
       test(`stays inside at ${level}, started by ${who}`, { timeout: TIMEOUT_MS }, async () => {
         const report = await attack(level, who);
-        assert.ok(Object.keys(report).length > 60);
+        assert.ok(Object.keys(report).length > 80);
         assert.deepEqual(hits(report), {});
       });
+
+      test(
+        `stays inside at ${level}, started by ${who}, when it is written for Node`,
+        { timeout: TIMEOUT_MS },
+        async () => {
+          const report = await attack(level, who, 'node');
+          assert.ok(Object.keys(report).length > 15);
+          assert.deepEqual(hits(report), {});
+        },
+      );
     }
 
-    test(`gets everything at none, started by ${who}: the attacks are real`, { timeout: TIMEOUT_MS }, async () => {
-      const report = await attack('none', who);
-      const expected = Object.keys(report)
-        .filter((id) => !(id in GUARDS) && !(who === 'user' && NEEDS_ROOT.includes(id)))
-        // x86 has gates that arm64 has not.
-        .filter((id) => process.arch === 'x64' || !['K12', 'K14'].includes(id));
-      assert.deepEqual(
-        expected.filter((id) => !(id in hits(report))),
-        [],
+    for (const runtime of ['python', 'node'] as const) {
+      test(
+        `gets everything at none, started by ${who}: the attacks in ${runtime} are real`,
+        { timeout: TIMEOUT_MS },
+        async () => {
+          const report = await attack('none', who, runtime);
+          const expected = Object.keys(report)
+            .filter((id) => !(id in GUARDS) && !(who === 'user' && NEEDS_ROOT.includes(id)))
+            // x86 has gates that arm64 has not.
+            .filter((id) => process.arch === 'x64' || !['K12', 'K14'].includes(id));
+          assert.deepEqual(
+            expected.filter((id) => !(id in hits(report))),
+            [],
+          );
+        },
       );
-    });
+    }
   }
 });
 
@@ -115,11 +148,70 @@ describe('what a worker leaves behind', { skip: whyNot }, () => {
         assert.ok(existsSync(join(model, 'weights.bin')));
       },
     );
+
+    test(`at ${level}: no file, however it hides them`, { timeout: TIMEOUT_MS }, async () => {
+      writeHostileModel(model);
+      const worker = new HostileWorker(await createCage({ level }), model, limits, PYTHON);
+      await worker.loaded;
+      const answer = await worker.ask({ hide: true });
+      assert.ok(answer.kind === 'answer', JSON.stringify(answer));
+      await worker.end();
+      assert.equal(existsSync(answer.text), level === 'strict' && answer.text === '/tmp');
+    });
+
+    test(
+      `at ${level}: sees the folder that was admitted, whatever its name has come to mean since`,
+      { timeout: TIMEOUT_MS },
+      async () => {
+        writeHostileModel(model);
+        const [moved, decoy] = [join(folder, 'moved'), join(folder, 'decoy')];
+        mkdirSync(decoy);
+        writeFileSync(join(decoy, 'weights.bin'), 'decoy');
+        chmodSync(decoy, 0o755);
+        const cage = await createCage({ level });
+        const command = await cage.wrap({ ...IDLE, args: ['-c', READ_WEIGHTS], modelDir: model, limits });
+        renameSync(model, moved);
+        symlinkSync(decoy, model);
+        try {
+          const child = spawnCaged(command);
+          const said = await text(child.stdio[3] as Readable);
+          assert.ok(said === 'weights' || said === '', said);
+        } finally {
+          await command.dispose();
+          rmSync(model);
+          rmSync(moved, { recursive: true });
+          rmSync(decoy, { recursive: true });
+        }
+      },
+    );
   }
 });
 
-async function attack(level: IsolationLevel, who: 'root' | 'user'): Promise<EscapeReport> {
-  const command = [process.execPath, join(import.meta.dirname, 'run-escape.ts'), level, PYTHON];
+const IDLE = {
+  file: PYTHON,
+  env: {},
+  runtime: 'python',
+  readOnlyPaths: [],
+  threads: 1,
+  gpuId: null,
+} as const;
+/** By the name that a worker is told, and by the folder that it was started in. */
+const READ_WEIGHTS = `
+import os
+for path in (os.getcwd() + "/weights.bin", "weights.bin", "/model/weights.bin"):
+    try:
+        os.write(3, open(path, "rb").read())
+        break
+    except OSError:
+        pass
+`;
+
+async function attack(
+  level: IsolationLevel,
+  who: 'root' | 'user',
+  runtime: 'python' | 'node' = 'python',
+): Promise<EscapeReport> {
+  const command = [process.execPath, join(import.meta.dirname, 'run-escape.ts'), level, PYTHON, runtime];
   const become = ['setpriv', '--reuid', ORDINARY_UID, '--regid', ORDINARY_UID, '--clear-groups'];
   const [file = '', ...args] = who === 'user' && IS_ROOT ? [...become, ...command] : command;
   const env = { PATH: process.env['PATH'] ?? '', SERVER_SECRET: 'hunter2' };

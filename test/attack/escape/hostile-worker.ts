@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../../../src/kernel/index.ts';
-import { Announcements, type DeathCause, type WorkerHandle } from '../../../src/serving/index.ts';
+import { Announcements, type DeathCause, type Runtime, type WorkerHandle } from '../../../src/serving/index.ts';
 import { createWorkerLauncher, type Cage } from '../../../src/workers/index.ts';
 import type { WorkerLimits } from '../../../src/policy/index.ts';
 
@@ -11,7 +11,9 @@ const ROOT = join(import.meta.dirname, '..', '..', '..');
 /** Puts the archive's files where an admitted model would lie. */
 export function writeHostileModel(dir: string): void {
   mkdirSync(dir, { recursive: true });
-  copyFileSync(join(import.meta.dirname, 'hostile_handler.py'), join(dir, 'hostile_handler.py'));
+  for (const file of ['hostile_handler.py', 'hostile_handler.mjs']) {
+    copyFileSync(join(import.meta.dirname, file), join(dir, file));
+  }
   copyFileSync(join(ROOT, 'python', 'davy_worker', 'cage_probes.py'), join(dir, 'cage_probes.py'));
   writeFileSync(join(dir, 'weights.bin'), 'weights');
 }
@@ -23,17 +25,18 @@ export type Answer =
 export class HostileWorker {
   readonly #handle: WorkerHandle;
   #settle: (answer: Answer) => void = () => {};
+  readonly #output: string[] = [];
   #batch = 0;
   readonly loaded: Promise<void>;
   readonly gone: Promise<DeathCause>;
 
-  constructor(cage: Cage, dir: string, limits: WorkerLimits, interpreter: string) {
+  constructor(cage: Cage, dir: string, limits: WorkerLimits, interpreter: string, runtime: Runtime = 'python') {
     const loaded = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<DeathCause>();
     this.loaded = loaded.promise;
     this.gone = gone.promise;
     const announce = new Announcements();
-    const output: string[] = [];
+    const output = this.#output;
     announce.worker.subscribe(({ event }) => {
       if (event.kind === 'output') output.push(event.line);
     });
@@ -47,7 +50,7 @@ export class HostileWorker {
     this.#handle = launcher.launch(
       {
         workerId: '9000',
-        runtime: 'python',
+        runtime,
         interpreter,
         dir,
         threads: 1,
@@ -58,7 +61,7 @@ export class HostileWorker {
         artifactBytes: 0,
         packagesDir: null,
         askedLimits: undefined,
-        load: { ...LOAD, dir },
+        load: { ...LOAD, dir, handler: runtime === 'python' ? 'hostile_handler.py:handle' : 'hostile_handler.mjs' },
       },
       {
         onStarted: () => {},
@@ -83,6 +86,11 @@ export class HostileWorker {
       },
     );
     loaded.promise.catch(() => {});
+  }
+
+  /** What it printed so far. */
+  get output(): readonly string[] {
+    return this.#output;
   }
 
   get pid(): number {
@@ -113,7 +121,6 @@ export class HostileWorker {
 const LOAD = {
   name: 'hostile',
   version: '1.0',
-  handler: 'hostile_handler.py:handle',
   manifest: null,
   config: {},
   gpuId: null,

@@ -21,8 +21,24 @@ def _attack(row):
     if "link" in target:
         os.symlink(target["link"], os.path.join(os.environ["TMPDIR"], "link"))
         return "left"
+    if "hide" in target:
+        return _hide_files()
     target["model"] = os.path.dirname(os.path.abspath(__file__))
     return json.dumps(cage_probes.run(target))
+
+
+def _hide_files():
+    """Folders that nobody may list, and one so deep that no path names it. Says where they are."""
+    home = os.environ["TMPDIR"]
+    os.mkdir(os.path.join(home, "hidden"), 0o300)
+    with open(os.path.join(home, "hidden", "content"), "w") as file:
+        file.write("hidden")
+    os.chdir(home)
+    for _ in range(100):
+        os.mkdir("x" * 200)
+        os.chdir("x" * 200)
+    os.chdir("/")
+    return home
 
 
 def _leave_orphan():

@@ -1,8 +1,10 @@
-// Runs every attack against one level of isolation, as whoever starts it: `node run-escape.ts LEVEL PYTHON`. JSON on stdout.
+// Runs every attack against one level of isolation, as whoever starts it: `node run-escape.ts LEVEL PYTHON [node]`.
+// JSON on stdout.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defaultLimits, type IsolationLevel, type WorkerLimits } from '../../../src/policy/index.ts';
 import { createCage, openProbeTarget } from '../../../src/workers/index.ts';
+import type { Runtime } from '../../../src/serving/index.ts';
 import { HostileWorker, writeHostileModel } from './hostile-worker.ts';
 
 /** Evidence by attack; null: stopped. */
@@ -18,18 +20,19 @@ const LIMITS: WorkerLimits = {
 };
 const WATCH_SECONDS = 2.5;
 
-const [level, python] = process.argv.slice(2) as [IsolationLevel, string];
+const [level, python, runtime = 'python'] = process.argv.slice(2) as [IsolationLevel, string, Runtime | undefined];
 const cage = await createCage({ level });
 await using target = await openProbeTarget(level, LIMITS);
 writeHostileModel(target.modelDir);
 const watchSeconds = Object.values(cage.plan.limits).some((held) => held.includes('watch')) ? WATCH_SECONDS : 0;
 const report: Record<string, unknown> = {};
 let worker = await start();
-for (const id of probeIds()) {
+// A Node worker tries all of its few attacks at once: none of them can cost it its life.
+for (const id of runtime === 'node' ? ['all'] : probeIds()) {
   const answer = await worker.ask({ ...target.describe(''), only: [id], watchSeconds });
   if (answer.kind === 'answer') {
     const outcome = JSON.parse(answer.text) as Record<string, [string, unknown]>;
-    report[id] = outcome[id]?.[1];
+    for (const [tried, [, evidence]] of Object.entries(outcome)) report[tried] = evidence;
   } else {
     // The attack cost the worker its life: stopped, and the next one meets a new worker.
     report[id] = null;
@@ -40,7 +43,7 @@ await worker.end();
 process.stdout.write(JSON.stringify(report));
 
 async function start(): Promise<HostileWorker> {
-  const started = new HostileWorker(cage, target.modelDir, LIMITS, python);
+  const started = new HostileWorker(cage, target.modelDir, LIMITS, python, runtime);
   await started.loaded;
   return started;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { measureTree } from './tree-watch.ts';
+import { measureTree } from './process-tree.ts';
 
 test('a process tree is measured with its threads and the memory it holds for itself', () => {
   const hoard = Buffer.alloc(64 * 1024 ** 2, 1);
@@ -10,5 +10,5 @@ test('a process tree is measured with its threads and the memory it holds for it
 });
 
 test('a process that is gone weighs nothing', () => {
-  assert.deepEqual(measureTree(0x7fffffff), { bytes: 0, tasks: 0 });
+  assert.deepEqual(measureTree(0x7fffffff), { bytes: 0, tasks: 0, youngest: 0x7fffffff });
 });

@@ -1,0 +1,56 @@
+// How much a worker has put into its folders, where no quota of the kernel counts it.
+import { lstat, opendir, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** More files than any library caches; counting further would make the watch itself the victim. */
+export const MAX_FILES = 65_536;
+const BLOCK_BYTES = 512;
+/** Entries asked for at once: one wait for many. */
+const READ_AHEAD = 512;
+/** `statfs` of a tmpfs. */
+const TMPFS = 0x01021994;
+
+/**
+ * Follows no links. Infinite when there are too many files to count (they are counted before they are measured), and when
+ * one cannot be counted at all: its name is too long, or its folder closed. What vanishes meanwhile counts for nothing.
+ */
+export async function folderBytes(root: string): Promise<number> {
+  const files: string[] = [];
+  const folders = [root];
+  for (const folder of folders) {
+    try {
+      for await (const entry of await opendir(folder, { bufferSize: READ_AHEAD })) {
+        (entry.isDirectory() ? folders : files).push(join(folder, entry.name));
+        if (files.length + folders.length > MAX_FILES) return Infinity;
+      }
+    } catch (error) {
+      if (!isGone(error)) return Infinity;
+    }
+  }
+  let bytes = 0;
+  for (let at = 0; at < files.length; at += READ_AHEAD) {
+    const blocks = await Promise.all(files.slice(at, at + READ_AHEAD).map(blocksOf));
+    bytes += blocks.reduce((sum, count) => sum + count, 0) * BLOCK_BYTES;
+  }
+  return bytes;
+}
+
+const blocksOf = (path: string): Promise<number> =>
+  lstat(path).then(
+    ({ blocks }) => blocks,
+    (error: unknown) => (isGone(error) ? 0 : Infinity),
+  );
+
+const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+/**
+ * Files of a tmpfs among the mounts of another process; 0 while that process still has the mounts of the machine. A mount
+ * point can be neither renamed nor replaced from inside, so its name leads nowhere else.
+ */
+export async function fileCount(pid: number, mount: string): Promise<number> {
+  const inside = `/proc/${pid}/root${mount}`;
+  const [own, outside] = await Promise.all([stat(inside), stat(mount).catch(() => null)]);
+  if (own.dev === outside?.dev) return 0;
+  const { type, files, ffree } = await statfs(inside);
+  return type === TMPFS ? files - ffree : 0;
+}
