@@ -10,7 +10,8 @@ import { ZipFile } from 'yazl';
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { listTargets, scanFile } from '../src/app/scan/scan-paths.ts';
+import { listTargets } from '../src/app/scan/list-targets.ts';
+import { scanFile } from '../src/app/scan/scan-paths.ts';
 
 const MIB = 1024 * 1024;
 const ROUNDS = 3;

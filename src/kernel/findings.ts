@@ -160,6 +160,13 @@ export const FINDINGS = {
     meaning: 'The file could not be read to its end, or the inspection itself failed.',
     remedy: 'Check the file’s permissions and the disk; report the file if it persists.',
   },
+  entry_not_scanned: {
+    severity: 'high',
+    meaning:
+      'Something in a scanned folder is no file that can be looked at: a link out of it, a pipe, a device, an odd name.',
+    remedy:
+      'Scan the target of the link as well (davy scan FOLDER TARGET), put the file itself there, or remove the entry.',
+  },
   limit_exceeded: {
     severity: 'high',
     meaning: 'The file is beyond the limits of the inspection.',

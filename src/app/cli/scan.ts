@@ -1,8 +1,9 @@
 // `davy scan`: says of model files and archives, wherever they lie, whether a server would admit them.
 import type { Command } from 'commander';
 import type { Finding } from '../../kernel/index.ts';
-import type { ScannedFile, ScanTarget } from '../scan/scan-paths.ts';
-import { type Io, systemMessage } from './io.ts';
+import type { ScanTarget } from '../scan/list-targets.ts';
+import type { ScannedFile } from '../scan/scan-paths.ts';
+import { type Io, systemMessage, withProgress } from './io.ts';
 import { printable } from './table.ts';
 
 export interface ScanFlags {
@@ -12,7 +13,7 @@ export interface ScanFlags {
 }
 
 /** What the shell sees; unlike other commands, a scan has three outcomes. */
-const SCAN_EXIT = { allowed: 0, denied: 1, failed: 2 } as const;
+const SCAN_EXIT = { allowed: 0, denied: 1, failed: 2, interrupted: 130 } as const;
 
 export function addScanOptions(command: Command): Command {
   return command
@@ -29,23 +30,36 @@ Examples:
   davy scan models/ --sarif > scan.sarif
   davy scan model.mar --json | jq .verdict
 
-Nothing in a file is run, imported or unpickled. Links inside directories are not followed.
-Exit status: 0 everything is allowed, 1 something is denied, 2 the scan could not run.`;
+Nothing in a file is run, imported or unpickled. Links inside directories are followed where they stay inside what is
+scanned, or lead into the blobs of a Hugging Face cache; other links are denied, and so is whatever is no file.
+Exit status: 0 everything is allowed, 1 something is denied, 2 the scan could not run, or there was nothing to scan.`;
 
 /** Scans every path and returns the exit status. */
 export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): Promise<number> {
   const { scanFile } = await import('../scan/scan-paths.ts');
   const { targets, isComplete } = await collect(io, paths);
   const stopping = new AbortController();
+  // A scan that is given up removes what it unpacked.
+  const stop = (): void => stopping.abort();
+  for (const signal of SIGNALS) process.once(signal, stop);
   const progress = new Progress(io, targets.length);
   const scanned: ScannedFile[] = [];
-  for (const target of targets) {
-    progress.show(scanned.length, target.path);
-    const file = await scanFile(target, stopping.signal);
-    scanned.push(file);
+  try {
+    for (const target of targets) {
+      progress.show(scanned.length, target.path);
+      const file = await scanFile(target, stopping.signal);
+      scanned.push(file);
+      progress.clear();
+      if (flags.json === true) io.stdout.write(`${JSON.stringify(file)}\n`);
+      else if (flags.sarif !== true) io.stdout.write(describe(file, flags.all === true));
+    }
+  } catch (thrown) {
+    if (!stopping.signal.aborted) throw thrown;
     progress.clear();
-    if (flags.json === true) io.stdout.write(`${JSON.stringify(file)}\n`);
-    else if (flags.sarif !== true) io.stdout.write(describe(file, flags.all === true));
+    io.stderr.write(`Interrupted after ${scanned.length} of ${targets.length} files.\n`);
+    return SCAN_EXIT.interrupted;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop);
   }
   if (flags.sarif === true) {
     const { toSarif } = await import('../scan/sarif.ts');
@@ -56,16 +70,29 @@ export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): 
   return scanned.some(({ verdict }) => verdict === 'deny') ? SCAN_EXIT.denied : SCAN_EXIT.allowed;
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/** A path without a file is a mistake in a path, or a hole in what somebody believes was scanned. */
 async function collect(io: Io, paths: readonly string[]): Promise<{ targets: ScanTarget[]; isComplete: boolean }> {
-  const { listTargets } = await import('../scan/scan-paths.ts');
+  const { listTargets, scanRoots } = await import('../scan/list-targets.ts');
   const targets: ScanTarget[] = [];
   let isComplete = true;
+  const complain = (message: string): void => {
+    isComplete = false;
+    io.stderr.write(`${printable(message)}\n`);
+  };
+  const roots = await scanRoots(paths);
   for (const path of paths) {
+    if (path === '-') {
+      complain('Standard input cannot be scanned: a model is read from several places at once. Give a file.');
+      continue;
+    }
     try {
-      targets.push(...(await listTargets(path)));
+      const found = await withProgress(io, `Listing ${printable(path)}`, listTargets(path, roots));
+      if (found.length === 0) complain(`${path}: there is no file to scan.`);
+      for (const target of found) targets.push(target);
     } catch (thrown) {
-      isComplete = false;
-      io.stderr.write(`${printable(thrown instanceof Error ? systemMessage(thrown) : String(thrown))}\n`);
+      complain(thrown instanceof Error ? systemMessage(thrown) : String(thrown));
     }
   }
   return { targets, isComplete };
@@ -85,7 +112,8 @@ function describeFinding({ code, severity, member, offset, message, remedy }: Fi
 
 function summary(scanned: readonly ScannedFile[]): string {
   const denied = scanned.filter(({ verdict }) => verdict === 'deny').length;
-  return `${scanned.length} files: ${scanned.length - denied} allowed, ${denied} denied\n`;
+  const files = scanned.length === 1 ? '1 file' : `${scanned.length} files`;
+  return `${files}: ${scanned.length - denied} allowed, ${denied} denied\n`;
 }
 
 /** Fewer files than this are done before a bar is read. */

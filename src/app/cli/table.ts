@@ -15,9 +15,9 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
     .join('');
 }
 
-/** C0, C1, DEL and line separators as \xNN or \uNNNN. */
+/** C0, C1, DEL, line separators and what turns the direction of writing as \xNN or \uNNNN. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (unit) => {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (unit) => {
     const code = unit.charCodeAt(0).toString(16);
     return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code.padStart(4, '0')}`;
   });

@@ -23,18 +23,19 @@ export interface UnpackedArchive extends AsyncDisposable {
   readonly files: readonly StoredFile[];
 }
 
-/** A `.mar`, `.war` or `.zip`, else a gzip tar, unpacked by the strict readers. Throws `archive_refused`. Disposing removes it. */
+/** By its `name` a `.mar`, `.war` or `.zip`, else a gzip tar, unpacked by the strict readers. Throws `archive_refused`. Disposing removes it. */
 export async function unpackForInspection(
   path: string,
   limits: ContainerLimits,
   signal: AbortSignal,
+  name = basename(path),
 ): Promise<UnpackedArchive> {
   await using handle = await openRegular(path);
   const archive = fileAccess(handle, (await handle.stat()).size);
   const dir = await mkdtemp(join(tmpdir(), 'davy-scan-'));
   try {
     const quarantine = await Quarantine.create(dir);
-    const isZip = /\.(mar|war|zip)$/i.test(basename(path));
+    const isZip = /\.(mar|war|zip)$/i.test(name);
     await unpackArchive(archive, isZip ? 'model.mar' : 'model.tar.gz', quarantine, limits, signal);
     return { files: quarantine.files, [Symbol.asyncDispose]: () => removeTree(dir) };
   } catch (thrown) {
