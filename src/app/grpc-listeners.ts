@@ -14,7 +14,7 @@ export async function openConfiguredGrpc(deps: ListenerDeps): Promise<GrpcListen
     inferenceAddress: listenOptions(grpc.inference),
     managementAddress: listenOptions(grpc.management),
     maxMessageBytes: http.maxRequestBytes,
-    tls: grpc.usesTls ? await loadConfiguredTls(settings, announcements, 'enable_grpc_ssl=true') : undefined,
+    tls: grpc.usesTls ? await loadConfiguredTls(settings, announcements, 'enable_grpc_ssl=true', 'pem') : undefined,
     isModelApiEnabled: auth.isModelApiEnabled,
     isOpenInferenceProtocolEnabled: openInferenceProtocol.isEnabled,
     doesPingRequireToken: auth.pingRequiresToken,

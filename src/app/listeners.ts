@@ -61,7 +61,7 @@ export async function openListeners(deps: ListenerDeps): Promise<Listeners> {
     for (const [plane, address, door] of [...doors, ...metricsDoor]) {
       const tls =
         address.kind === 'tcp' && address.scheme === 'https'
-          ? await loadConfiguredTls(settings, announcements, address.text)
+          ? await loadConfiguredTls(settings, announcements, address.text, 'keystore')
           : undefined;
       const listener = await openListener({
         address,

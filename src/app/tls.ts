@@ -5,16 +5,20 @@ import { Fault, systemClock } from '../kernel/index.ts';
 import type { Announcements } from '../serving/index.ts';
 
 /**
- * `listener` names who asks, for the error. Without a certificate nothing starts: TorchServe's silent self-signed one only
- * looks like security.
+ * `listener` names who asks, for the error. Where the configuration has both kinds, REST takes the keystore and gRPC the PEM
+ * files (surface spec 6.10). Without a certificate nothing starts: TorchServe's silent self-signed one only looks like security.
  */
 export function loadConfiguredTls(
   { tls }: Settings,
   announcements: Announcements,
   listener: string,
+  preferred: TlsSource['kind'],
 ): Promise<TlsMaterial> {
-  const source: TlsSource | undefined =
-    tls.keystore === undefined ? tls.pem && { kind: 'pem', ...tls.pem } : { kind: 'keystore', ...tls.keystore };
+  const sources = {
+    pem: tls.pem && { kind: 'pem', ...tls.pem },
+    keystore: tls.keystore && { kind: 'keystore', ...tls.keystore },
+  } satisfies Record<TlsSource['kind'], TlsSource | undefined>;
+  const source: TlsSource | undefined = sources[preferred] ?? sources.keystore ?? sources.pem;
   if (source === undefined) {
     throw new Fault(
       'invalid_configuration',

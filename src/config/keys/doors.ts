@@ -149,7 +149,7 @@ export const TLS_KEYS = {
   }),
   enable_grpc_ssl: torchserveKey(javaBoolean, {
     default: 'false',
-    doc: 'TLS on the gRPC servers, from the PEM pair.',
+    doc: 'TLS on the gRPC servers, from the PEM pair, or else from the keystore.',
     isSecurity: true,
     feature: 'grpc',
   }),
