@@ -146,6 +146,7 @@ async function serveHttp(): Promise<number> {
     options: DEFAULT_HTTP_OPTIONS,
     isHealthy: () => true,
     soleStartupModel: () => undefined,
+    management: { describe: () => Promise.resolve([]) },
   });
   const { address } = await openListener({ address: { kind: 'tcp', ...LOOPBACK }, door, announcements });
   return address.kind === 'tcp' ? address.port : 0;

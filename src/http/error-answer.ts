@@ -4,6 +4,8 @@ import { DEFAULT_FAILURE_LIMITS } from '../policy/index.ts';
 import type { HttpOptions } from './options.ts';
 
 export function statusOf(fault: Fault, authFailureStatus: HttpOptions['authFailureStatus']): number {
+  // 413 is about the request's body, which was fine: what a worker calls too large are its own resources (2.10).
+  if (fault.code === 'handler_status' && fault.status === 413) return 507;
   const isAuthFailure = fault.code === 'unauthenticated' || fault.code === 'forbidden';
   return authFailureStatus === 'rfc' && isAuthFailure ? (fault.entry.rfcStatus ?? fault.status) : fault.status;
 }

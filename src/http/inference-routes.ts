@@ -1,9 +1,9 @@
 // The inference listener (surface spec 2.1, 2.9): TorchServe's own routes, SageMaker's, MMS's and KServe's.
 import { Fault } from '../kernel/index.ts';
 import { OPEN, scoped, type Gate } from '../policy/index.ts';
-import type { DataPlane, Header, InputPart, Operation } from '../serving/index.ts';
+import type { DataPlane, Header, InputPart, ManagementPlane, Operation } from '../serving/index.ts';
 import type { Body } from './body.ts';
-import type { Answer } from './door.ts';
+import { answerLater, type Answer } from './door.ts';
 import type { Exchange } from './exchange.ts';
 import { HandlerHeaders, inputOf, queryInput } from './input.ts';
 import { inferenceApi, predictionApi } from './openapi.ts';
@@ -13,6 +13,8 @@ import { descriptionRoutes, methodNotAllowed, needs, notFound } from './shared-r
 
 export interface InferencePorts {
   readonly dataPlane: DataPlane;
+  /** Knows which models there are, for the documents about them. */
+  readonly management: Pick<ManagementPlane, 'describe'>;
   /** Surface spec 2.2. */
   isHealthy(): boolean;
   /** The model of `/invocations` without a name: the one that was loaded at start, if it was the only one. */
@@ -73,8 +75,19 @@ export function inferenceRoutes(ports: InferencePorts, gate: Gate, options: Http
     if (!model) throw new Fault('bad_request', 'Parameter model_name is required.');
     // The path names no model, so the key could not be asked about it before the body was read.
     gate.require(exchange.principal, scoped('infer', model));
+    if (exchange.request.method === 'OPTIONS') return describe(exchange, { model, version: undefined, rest: '' }, body);
     submit(exchange, LEGACY, model, undefined, '', parts);
   };
+
+  /** Any method runs a model; OPTIONS describes it instead (surface spec 2.1, 2.11). */
+  const describe = answerLater(async (exchange, { model, version }) => {
+    await ports.management.describe(model, version);
+    exchange.json(200, predictionApi(model));
+  });
+  const runs = (pattern: string, answer: Answer, operation: string): Route<Answer>[] => [
+    { methods: ['OPTIONS'], pattern, operation: 'describe_api', permission: needs('infer'), answer: describe },
+    ...runsAnyMethod(pattern, answer, operation),
+  ];
 
   const ping: Answer = (exchange) => {
     const isHealthy = ports.isHealthy();
@@ -92,7 +105,7 @@ export function inferenceRoutes(ports: InferencePorts, gate: Gate, options: Http
     ...runs('/explanations/{model}', run(EXPLANATIONS), 'explain'),
     ...runs('/explanations/{model}/{version}', run(EXPLANATIONS), 'explain'),
     ...runs('/explanations/{model}/{version}/{rest...}', run(EXPLANATIONS), 'explain'),
-    { methods: 'any', pattern: '/invocations', operation: 'predict', permission: needs('infer'), answer: invoke },
+    ...runsAnyMethod('/invocations', invoke, 'predict'),
     ...runs('/models/{model}/invoke', run(LEGACY), 'predict'),
     ...runs('/v1/models/{model}:predict', run(KSERVE_PREDICT), 'predict'),
     ...runs('/v1/models/{model}:explain', run(KSERVE_EXPLAIN), 'explain'),
@@ -114,12 +127,9 @@ export function inferenceRoutes(ports: InferencePorts, gate: Gate, options: Http
   ];
 }
 
-/** Any method runs a model; OPTIONS describes it instead (surface spec 2.1). */
-function runs(pattern: string, answer: Answer, operation: string): Route<Answer>[] {
+function runsAnyMethod(pattern: string, answer: Answer, operation: string): Route<Answer>[] {
   const permission = needs('infer');
-  const describe: Answer = (exchange, { model }) => exchange.json(200, predictionApi(model));
   return [
-    { methods: ['OPTIONS'], pattern, operation: 'describe_api', permission, answer: describe },
     // A trace echoes what it was sent, keys included; it runs nothing.
     { methods: ['TRACE'], pattern, operation, permission, answer: methodNotAllowed },
     { methods: 'any', pattern, operation, permission, answer },

@@ -92,6 +92,11 @@ export function managementRoutes(
     exchange.json(200, descriptions);
   });
 
+  const describeApi = answerLater(async (exchange, { model, version }) => {
+    await management.describe(model, version);
+    exchange.json(200, modelManagementApi(model, options.serverVersion));
+  });
+
   const unregister = change('unregister', async (_exchange, { model, version }) => {
     requireModelApi(options);
     return management.unregister(model, version);
@@ -139,9 +144,7 @@ export function managementRoutes(
     add('GET', pattern, 'describe', needs('read'), describe);
     add('PUT', pattern, 'scale', needs('manage'), scale);
     add('DELETE', pattern, 'unregister', needs('manage'), unregister);
-    add('OPTIONS', pattern, 'describe_api', needs('read'), (exchange, { model }) =>
-      exchange.json(200, modelManagementApi(model, options.serverVersion)),
-    );
+    add('OPTIONS', pattern, 'describe_api', needs('read'), describeApi);
   }
   add(
     'PUT',

@@ -1,4 +1,13 @@
 // The pieces OpenAPI documents are made of: parameters, operations, responses.
+import {
+  BYTES_SCHEMA,
+  DESCRIPTION_SCHEMA,
+  DOCUMENT_SCHEMA,
+  ERROR_SCHEMA,
+  LIST_SCHEMA,
+  STATUS_SCHEMA,
+  TEXT_SCHEMA,
+} from './openapi-schemas.ts';
 
 export interface Parameter {
   readonly in: 'query' | 'path';
@@ -17,7 +26,7 @@ export interface Operation {
   readonly deprecated?: boolean;
 }
 
-type Kind = 'status' | 'models' | 'prediction' | 'document' | 'metrics';
+type Kind = 'status' | 'list' | 'description' | 'prediction' | 'document' | 'metrics';
 
 export function operation(
   operationId: string,
@@ -51,7 +60,7 @@ export function responses(codes: readonly number[], kind: Kind): Operation['resp
       String(code),
       code < 300
         ? { description: SUCCESS[code] ?? 'OK', content: CONTENT[kind] }
-        : { description: FAILURE[code] ?? 'Error', content: { 'application/json': { schema: ERROR } } },
+        : { description: FAILURE[code] ?? 'Error', content: { 'application/json': { schema: ERROR_SCHEMA } } },
     ]),
   );
 }
@@ -71,18 +80,11 @@ const FAILURE: Record<number, string> = {
   503: 'No worker is available to serve the request',
 };
 
-const string = { type: 'string' };
-
-const ERROR = {
-  type: 'object',
-  required: ['code', 'type', 'message'],
-  properties: { code: { type: 'integer' }, type: string, message: string },
-};
-
 const CONTENT: Record<Kind, object> = {
-  status: { 'application/json': { schema: { type: 'object', required: ['status'], properties: { status: string } } } },
-  models: { 'application/json': { schema: { type: 'object' } } },
-  prediction: { '*/*': { schema: { type: 'string', format: 'binary' } } },
-  document: { 'application/json': { schema: { type: 'object', required: ['openapi', 'info', 'paths'] } } },
-  metrics: { 'text/plain; version=0.0.4; charset=utf-8': { schema: string } },
+  status: { 'application/json': { schema: STATUS_SCHEMA } },
+  list: { 'application/json': { schema: LIST_SCHEMA } },
+  description: { 'application/json': { schema: DESCRIPTION_SCHEMA } },
+  prediction: { '*/*': { schema: BYTES_SCHEMA } },
+  document: { 'application/json': { schema: DOCUMENT_SCHEMA } },
+  metrics: { 'text/plain; version=0.0.4; charset=utf-8': { schema: TEXT_SCHEMA } },
 };

@@ -1,5 +1,6 @@
 // The OpenAPI 3.0.1 documents that OPTIONS answers with (surface spec 2.11). Clients generate code from them.
 import { operation, parameter, pathParameters, responses, type Operation } from './openapi-parts.ts';
+import { BYTES_SCHEMA } from './openapi-schemas.ts';
 
 const API_TITLE = 'TorchServe APIs';
 const API_DESCRIPTION = 'TorchServe is a flexible and easy to use tool for serving deep learning models';
@@ -32,7 +33,7 @@ export function managementApi(version: string): object {
           parameter('limit', 'query', 'integer', 'Maximum number of items to return, at most 100.', 100),
           parameter('next_page_token', 'query', 'string', 'The token of the page to return.'),
         ],
-        responses([200, 500], 'models'),
+        responses([200, 500], 'list'),
       ),
       post: operation(
         'registerModel',
@@ -53,16 +54,13 @@ export function metricsApi(version: string): object {
 
 /** `/prediction` without the s is what the reference writes. */
 export function predictionApi(model: string): object {
-  const post = operation(
-    model,
-    `A predict entry point for model: ${model}.`,
-    [],
-    responses(PREDICT_CODES, 'prediction'),
-  );
+  const post = (names: readonly string[]): { post: Operation } => ({
+    post: predict(model, names, `A predict entry point for model: ${model}.`),
+  });
   return document(`RESTful API for: ${model}`, '1.0.0', {
-    [`/prediction/${model}`]: { post },
-    '/v1/models/{model_name}:predict': { post },
-    '/v2/models/{model_name}/infer': { post },
+    [`/prediction/${model}`]: post([]),
+    '/v1/models/{model_name}:predict': post(['model_name']),
+    '/v2/models/{model_name}/infer': post(['model_name']),
   });
 }
 
@@ -130,7 +128,7 @@ function modelPaths(): Paths {
         `${prefix}describeModel`,
         'Status of a model.',
         [...path, CUSTOMIZED],
-        responses([200, 404, 500], 'models'),
+        responses([200, 404, 500], 'description'),
       ),
       put: operation(
         `${prefix}setAutoScale`,
@@ -161,12 +159,12 @@ function modelPaths(): Paths {
   };
 }
 
-function predict(id: string, names: readonly string[]): Operation {
+function predict(id: string, names: readonly string[], description = 'Predictions entry point.'): Operation {
   return {
-    ...operation(id, 'Predictions entry point.', pathParameters(names), responses(PREDICT_CODES, 'prediction')),
+    ...operation(id, description, pathParameters(names), responses(PREDICT_CODES, 'prediction')),
     requestBody: {
       description: 'Input of the model; its form depends on the handler.',
-      content: { '*/*': { schema: { type: 'string', format: 'binary' } } },
+      content: { '*/*': { schema: BYTES_SCHEMA } },
       required: true,
     },
   };

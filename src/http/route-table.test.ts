@@ -23,6 +23,7 @@ describe('the route table', () => {
       '/v1/models/{model}:predict',
       { model: 'a:b', version: undefined, rest: '' },
     ]);
+    assert.deepEqual(seen(table, 'GET', '/v1/models/m:predictions')[1], { model: 'm', version: undefined, rest: '' });
   });
 
   test('lets a literal first segment win over a parameter', () => {

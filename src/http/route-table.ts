@@ -129,8 +129,10 @@ function matchSegments<Answer>(compiled: Compiled<Answer>, segments: readonly st
       rest = segments.slice(at).join('/');
     } else {
       const { suffix } = token;
-      if (!segment.endsWith(suffix)) return undefined;
-      const value = suffix === '' ? segment : segment.slice(0, -suffix.length);
+      // KServe's verbs count wherever they stand in the segment (surface spec 2.1).
+      const end = suffix === '' ? segment.length : segment.indexOf(suffix);
+      if (end < 0) return undefined;
+      const value = segment.slice(0, end);
       if (value === '') return undefined;
       if (token.name === 'model') model = value;
       else version = value;

@@ -1,5 +1,7 @@
 // What a handler is given for a request (surface spec 2.4, 2.5), through the real server and a real Python worker.
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { describe } from 'node:test';
 import { startCompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
@@ -140,6 +142,39 @@ describeWithServer('what a handler is given', fill, { models: ['probe', 'echo'] 
       }
     });
 
+    behaviour('2.4', 'same', 'a file part without a type of its own is a bytearray', async () => {
+      const { data, headers } = await probe(multipart([{ name: 'file', value: '{}', filename: 'f' }]));
+      assert.deepEqual(data, { file: { type: 'bytearray', hex: hex('{}') } });
+      assert.deepEqual(headers['file'], { 'content-type': 'application/octet-stream' });
+    });
+
+    behaviour('2.4', 'same', 'a form without fields gives an empty dict', async () => {
+      const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
+      assert.deepEqual((await probe({ headers: form })).data, {});
+      assert.deepEqual((await probe(multipart([]))).data, {});
+    });
+
+    behaviour('2.4', 'same', 'a form of many megabytes arrives whole, whatever bytes are in it', async () => {
+      const value = Buffer.alloc(3_000_000, '\r\n--form-boundary-7d83a');
+      const form = multipart([{ name: 'data', value, filename: 'large.bin' }]);
+      const answer = await suite.server.infer('/predictions/echo', { method: 'POST', ...form });
+      assert.ok(answer.bytes.equals(value));
+    });
+
+    behaviour(
+      '2.4',
+      'same',
+      'types beside JSON and text are bytearray: +json, images, and text in capitals',
+      async () => {
+        for (const type of ['application/vnd.api+json', 'application/jsonx', 'image/jpeg', 'TEXT/plain', '']) {
+          const { data } = await probe({ headers: { 'Content-Type': type }, body: '{}' });
+          assert.deepEqual(data, { body: { type: 'bytearray', hex: hex('{}') } }, type);
+        }
+        const textual = await probe({ headers: { 'Content-Type': 'text/csv; charset=latin-1' }, body: 'a,b' });
+        assert.deepEqual(textual.data, { body: { type: 'str', value: 'a,b' } });
+      },
+    );
+
     behaviour('13.4', 'same', 'every byte value comes back unchanged from a file part', async () => {
       const form = multipart([
         { name: 'data', value: EVERY_BYTE, filename: 'all.bin', type: 'application/octet-stream' },
@@ -162,6 +197,21 @@ describeWithServer('what a handler is given', fill, { models: ['probe', 'echo'] 
       assert.equal(seen.headers['X-CamelCase'], 'yes');
       assert.equal(seen.headers['x-camelcase'], undefined);
       assert.deepEqual([seen.contentType, seen.lowerContentType], ['text/plain', null]);
+    });
+
+    behaviour('2.5', 'same', 'of a repeated header the last value counts, for each spelling apart', async () => {
+      const body = Buffer.from('x');
+      const lines = ['X-Twice: 1', 'X-Twice: 2', 'x-twice: 3', `Content-Length: ${body.length}`, 'Connection: close'];
+      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      socket.write(`POST /predictions/probe HTTP/1.1\r\nHost: localhost\r\n${lines.join('\r\n')}\r\n\r\nx`);
+      const answer = await text(socket);
+      const { headers } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as Probed;
+      assert.deepEqual([headers['X-Twice'], headers['x-twice']], ['2', '3']);
+    });
+
+    behaviour('2.5', 'same', 'a header with the name of a part takes the place of the part’s entry', async () => {
+      const { data, headers } = await probe({ headers: { body: 'mine', 'Content-Type': 'text/plain' }, body: 'x' });
+      assert.deepEqual([headers['body'], data['body']?.value], ['mine', 'x']);
     });
 
     behaviour('2.5', 'same', 'each body part adds an entry with its content type', async () => {

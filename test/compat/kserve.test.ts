@@ -94,9 +94,42 @@ describeWithServer(
     });
 
     behaviour('2.9', 'same', 'paths with versions are 501', async () => {
-      const answer = await suite.server.infer('/v2/models/noop/versions/1/infer');
-      assert.deepEqual([answer.status, answer.json()], [501, { error: 'Model versioning is not yet supported.' }]);
+      for (const path of ['/v2/models/noop/versions/1', '/v2/models/noop/versions/1/infer']) {
+        const answer = await suite.server.infer(path);
+        assert.deepEqual(
+          [answer.status, answer.text],
+          [501, '{\n  "error": "Model versioning is not yet supported."\n}\n'],
+          path,
+        );
+      }
     });
+  },
+);
+
+describeWithServer(
+  'the Open Inference Protocol by property',
+  () => {},
+  { config: ['ts_open_inference_protocol=true'] },
+  (suite) => {
+    behaviour('2.9', 'same', 'ts_open_inference_protocol=true switches it on as well', async () => {
+      assert.equal((await suite.server.infer('/v2/health/ready')).text, '{\n  "ready": true\n}\n');
+    });
+  },
+);
+
+describeWithServer(
+  'the Open Inference Protocol switched off',
+  () => {},
+  { config: ['ts_open_inference_protocol=true'], env: { TS_OPEN_INFERENCE_PROTOCOL: 'none' } },
+  (suite) => {
+    behaviour(
+      '2.9',
+      'same',
+      'any other TS_OPEN_INFERENCE_PROTOCOL switches it off, whatever the file says',
+      async () => {
+        assert.equal((await suite.server.infer('/v2/health/ready')).status, 404);
+      },
+    );
   },
 );
 

@@ -131,6 +131,23 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       assert.equal((await run('return [None]')).text, 'null');
     });
 
+    behaviour('2.6', 'same', 'a tensor is sent as torch.save writes it', async () => {
+      const answer = await run('import torch\nreturn [torch.arange(6).reshape(2, 3)]');
+      assert.equal(answer.status, 200);
+      const loaded = await run(
+        `import io, torch\nreturn [torch.load(io.BytesIO(bytes.fromhex("${answer.bytes.toString('hex')}")), weights_only=True).tolist()]`,
+      );
+      assert.deepEqual(loaded.json(), [
+        [0, 1, 2],
+        [3, 4, 5],
+      ]);
+    });
+
+    behaviour('2.6', 'same', 'letters beyond ASCII are escaped in JSON of a handler, and not in its text', async () => {
+      assert.equal((await run('return [{"a": "ü"}]')).text, '{\n  "a": "\\u00fc"\n}');
+      assert.equal((await run('return [float("nan")]')).text, 'NaN');
+    });
+
     behaviour('2.6', 'same', 'a value that is not serialisable fails the batch', async () => {
       refused(await run('return [object()]'), 503, 'InternalServerException', 'Unsupported model output data type.');
     });
@@ -307,6 +324,11 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       );
       refused(await run(raise('"odd", 513')), 513, 'InternalServerException', 'odd');
       refused(await run(raise('"plain"')), 500, 'InternalServerException', 'plain');
+    });
+
+    behaviour('2.10', 'same', 'a 413 that a handler raises is 507: the request’s own size was fine', async () => {
+      const raised = 'from ts.utils.util import PredictionException\nraise PredictionException("too much", 413)';
+      refused(await run(raised), 507, 'InternalServerException', 'too much');
     });
 
     behaviour('9.7', 'same', 'MemoryError and any error that speaks of CUDA are 507 Out of resources', async () => {

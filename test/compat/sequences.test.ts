@@ -38,7 +38,7 @@ class Adder(object):
         return answers
 `;
 
-/** The same with continuous batching: 0 ends the sequence. */
+/** The same with continuous batching: 0 ends the sequence, -1 ends them all. */
 const STREAMED_ADDER = `
 class Adder(object):
     def initialize(self, context):
@@ -54,6 +54,9 @@ class Adder(object):
             context.set_response_header(index, context.header_key_sequence_id, sequence)
             if number == 0:
                 context.set_response_header(index, context.header_key_sequence_end, sequence)
+            if number == -1:
+                context.set_response_header(index, context.header_key_sequence_end, ";".join(context.cache))
+                context.cache = {sequence: 0}
             answers.append(str(context.cache[sequence]))
             criteria.append(lambda answer: True)
         context.stopping_criteria = criteria
@@ -179,5 +182,56 @@ describeWithServer('sequences', fill, { models: ['adder', 'single', 'streamed'] 
       assert.equal(closed.headers['ts_request_sequence_end'], 'x');
       assert.equal((await send('streamed', 'z', '1')).status, 200);
     });
+
+    behaviour('2.8', 'same', 'one answer can close several sequences: their ids stand between semicolons', async () => {
+      await settle();
+      assert.equal((await send('streamed', 'p', '1')).status, 200);
+      assert.equal((await send('streamed', 'q', '1')).status, 200);
+      assert.equal((await send('streamed', 'r', '1')).status, 503);
+      const closed = await send('streamed', 'q', '-1');
+      assert.match(String(closed.headers['ts_request_sequence_end']), /(^|;)p;q(;|$)/);
+      assert.equal((await send('streamed', 'r', '1')).status, 200);
+      assert.equal((await send('streamed', 's', '1')).status, 200);
+    });
   });
 });
+
+const NAMES = [
+  'ts_header_key_sequence_id=X-Sequence',
+  'ts_header_key_sequence_start=X-Start',
+  'ts_header_key_sequence_end=X-End',
+];
+
+/** Shows what it is told of its sequence, by the names of the configuration. */
+const NAMED = `
+def handle(data, context):
+    if data is None:
+        return None
+    answers = []
+    for index in range(len(data)):
+        sequence = context.get_sequence_id(index)
+        context.set_response_header(index, context.header_key_sequence_id, sequence)
+        answers.append(" ".join([sequence, str(context.get_request_header(index, "X-Start"))]))
+    return answers
+`;
+
+describeWithServer(
+  'sequences under other names',
+  (store) => store.add('named', NAMED, { config: `minWorkers: 1\nmaxWorkers: 1\n${STATEFUL}` }),
+  { models: ['named'], config: NAMES },
+  (suite) => {
+    behaviour(
+      '2.8',
+      'same',
+      'the names of the headers are configured by ts_header_key_sequence_id and _start',
+      async () => {
+        const send = (headers: Record<string, string>): Promise<Exchanged> =>
+          suite.server.infer('/predictions/named', { method: 'POST', headers, body: 'x' });
+        const given = await send({ 'X-Sequence': 'mine' });
+        assert.deepEqual([given.text, given.headers['x-sequence']], ['mine None', 'mine']);
+        const made = await send({ ts_request_sequence_id: 'ignored' });
+        assert.match(made.text, /^ts-seq-[0-9a-f-]{36} true$/i);
+      },
+    );
+  },
+);
