@@ -19,6 +19,8 @@ export interface CallSettings {
   readonly options?: CallOptions;
   /** Calls the method under another service name. */
   readonly service?: string;
+  /** Bytes that follow the message, for what no client library writes. */
+  readonly junk?: Uint8Array;
 }
 
 export class GrpcClient implements Disposable {
@@ -77,11 +79,11 @@ export class GrpcClient implements Disposable {
 
 function wire<Input extends DescMessage, Output extends DescMessage>(
   method: Declared<Input, Output>,
-  { service }: CallSettings,
+  { service, junk = new Uint8Array() }: CallSettings,
 ) {
   return [
     `/${service ?? method.parent.typeName}/${method.name}`,
-    (message: MessageShape<Input>) => Buffer.from(toBinary(method.input, message)),
+    (message: MessageShape<Input>) => Buffer.concat([toBinary(method.input, message), junk]),
     (bytes: Buffer) => fromBinary(method.output, bytes),
   ] as const;
 }
