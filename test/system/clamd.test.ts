@@ -10,7 +10,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ScannerSettings } from '../../src/config/index.ts';
 import { Fault } from '../../src/kernel/index.ts';
-import { createModelStore, createScanners } from '../../src/store/index.ts';
+import { createModelStore, createScanners, greetScanners } from '../../src/store/index.ts';
 import { buildZip } from '../attack/archives.ts';
 import { freePorts } from '../support/real-server.ts';
 
@@ -67,6 +67,13 @@ describe('clamd', { skip }, () => {
       address,
     } as ScannerSettings,
   ];
+
+  test('says its version and the age of its signatures at the start of a server', async () => {
+    const [found] = await greetScanners(settings({ path: join(root, 'socket') }));
+    assert.match(found?.says ?? '', /^ClamAV \d/);
+    const [gone] = await greetScanners(settings({ path: join(root, 'gone') }));
+    assert.deepEqual([gone?.says, gone?.why], [null, 'ENOENT']);
+  });
 
   test('lets clean models in and keeps marked ones out, over its socket and over TCP', async () => {
     for (const address of [{ path: join(root, 'socket') }, { host: '127.0.0.1', port }]) {

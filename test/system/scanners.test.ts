@@ -28,7 +28,12 @@ test('a required scanner keeps models out, an advisory one only comments on them
   }
   const scanner = (name: string, mode: string, only: string) =>
     ({ kind: 'executable', name, mode, only: [only], argv: [program, '{file}'] }) as const;
-  const scanners = JSON.stringify([scanner('strict', 'required', 'txt'), scanner('loose', 'advisory', 'md')]);
+  const scanners = JSON.stringify([
+    scanner('strict', 'required', 'txt'),
+    scanner('loose', 'advisory', 'md'),
+    { kind: 'clamd', name: 'gone', only: ['zzz'], socket: join(dir, 'gone') },
+    { kind: 'executable', name: 'missing', mode: 'advisory', only: ['zzz'], argv: [join(dir, 'missing'), '{file}'] },
+  ]);
   try {
     await using server = await startRealServer({
       modelStore: store.dir,
@@ -36,6 +41,13 @@ test('a required scanner keeps models out, an advisory one only comments on them
       flags: ['--enable-model-api'],
       config: [`scanners=${scanners}`],
     });
+    await server.until(/Scanner strict is ready: \/.*\/scan/);
+    await server.until(
+      /Scanner gone does not answer \(ENOENT\): it is required, so models that it has to see are refused/,
+    );
+    await server.until(
+      /Scanner missing does not answer \(ENOENT\): it is advisory, so models are admitted without its word/,
+    );
     await server.until(/Failed to load model: required-EVIL \(Archive refused: "notes\.txt": scanner_detected/);
     const register = async (url: string) => {
       const response = await server.manage('POST', `/models?url=${url}`);

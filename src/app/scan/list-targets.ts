@@ -81,7 +81,7 @@ class Walk {
       }
     }
     // The last one in is the next to be visited.
-    this.#pending.push(...this.#pending.splice(next).toReversed());
+    for (const below of this.#pending.splice(next).toReversed()) this.#pending.push(below);
   }
 
   async #add(name: string, entry: Dirent<Buffer>): Promise<void> {

@@ -40,6 +40,31 @@ async function scanWith(script: Script, bytes: Uint8Array, signal = AbortSignal.
   }
 }
 
+test('clamd in working order says its version, and nothing else is taken for it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'davy-clamd-'));
+  const path = join(dir, 'socket');
+  const greeting = (): Promise<string> =>
+    createClamd({ address: { path }, maxBytes: 1 }).greet(AbortSignal.timeout(10_000));
+  const replies = ['ClamAV 1.4.6/27000/Fri Nov 20 09:00:00 2026\0', 'UNKNOWN COMMAND\0', '', 'ClamAV \x1b[2J\0'];
+  const asked: string[] = [];
+  const server = createServer((socket) => {
+    socket.on('data', (piece: Buffer) => {
+      asked.push(piece.toString());
+      socket.end(replies.shift() ?? '');
+    });
+  });
+  try {
+    await assert.rejects(greeting(), { code: 'ENOENT' });
+    await once(server.listen(path), 'listening');
+    assert.equal(await greeting(), 'ClamAV 1.4.6/27000/Fri Nov 20 09:00:00 2026');
+    for (let left = replies.length; left > 0; left -= 1) await assert.rejects(greeting(), /not clamd/);
+    assert.deepEqual(new Set(asked), new Set(['zVERSION\0']));
+  } finally {
+    server.close();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
 const isWhole = (received: Buffer): boolean => received.subarray(-4).equals(Buffer.alloc(4));
 
 /** The content of the chunks of an INSTREAM session. */

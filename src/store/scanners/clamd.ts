@@ -21,6 +21,22 @@ const MAX_REPLY_BYTES = 4096;
 
 export function createClamd({ address, maxBytes }: ClamdOptions): Scanner {
   return {
+    /** Its version, and the number and date of its signatures. */
+    async greet(signal) {
+      signal.throwIfAborted();
+      const socket = connect(address);
+      const abort = (): void => void socket.destroy(new Error('no answer'));
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        socket.write('zVERSION\0');
+        const reply = (await readReply(socket)).replace(/\0$/, '');
+        if (!/^ClamAV [\x20-\x7e]{1,100}$/.test(reply)) throw new Error('what answers there is not clamd');
+        return reply;
+      } finally {
+        signal.removeEventListener('abort', abort);
+        socket.destroy();
+      }
+    },
     async scan(file, signal) {
       if (file.size > maxBytes) {
         return { kind: 'unanswered', why: `The file is larger than the ${maxBytes} bytes that clamd is sent.` };

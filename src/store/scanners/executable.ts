@@ -1,6 +1,7 @@
 // Any program that is given a path and prints a JSON object. No shell, no environment, no terminal, no time to spare.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
 import { parseVerdict, type VerdictField } from './json-verdict.ts';
 import type { Scanner } from './scanner.ts';
 
@@ -16,6 +17,10 @@ const MAX_OUTPUT_BYTES = 1024 * 1024;
 export function createExecutableScanner({ argv, ...verdict }: ExecutableOptions): Scanner {
   const [program, ...args] = argv;
   return {
+    async greet() {
+      await access(program!, constants.X_OK);
+      return program!;
+    },
     async scan(file, signal) {
       signal.throwIfAborted();
       const child = spawn(

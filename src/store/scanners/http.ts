@@ -1,6 +1,6 @@
 // A web service that is sent the file and answers with a JSON object.
 import type { Secret } from '../../kernel/index.ts';
-import { callService } from './https-exchange.ts';
+import { callService, reach } from './https-exchange.ts';
 import { parseVerdict, type VerdictField } from './json-verdict.ts';
 import { contentOf, sha256Of, type Scanner } from './scanner.ts';
 
@@ -12,6 +12,11 @@ export interface HttpScannerOptions extends VerdictField {
 
 export function createHttpScanner({ url, token, ...verdict }: HttpScannerOptions): Scanner {
   return {
+    /** Reachable is all that can be known without a file to show. */
+    async greet(signal) {
+      await reach(url, signal);
+      return url.origin;
+    },
     async scan(file, signal) {
       const headers = {
         'content-type': 'application/octet-stream',

@@ -1,4 +1,6 @@
 // One HTTP exchange with a scanner service the operator named: no redirects, no shared connections, a bounded answer.
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
@@ -36,6 +38,18 @@ export async function callService(
     return { status: response.statusCode ?? 0, text: await readAll(response) };
   } finally {
     request.destroy();
+  }
+}
+
+/** Resolves when something accepts connections there. */
+export async function reach({ hostname, port, protocol }: URL, signal: AbortSignal): Promise<void> {
+  const number = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+  const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: number });
+  try {
+    await once(socket, 'connect', { signal });
+  } finally {
+    // A socket that fails later than anybody looks must not end the process.
+    socket.on('error', () => {}).destroy();
   }
 }
 

@@ -5,14 +5,16 @@ import type { StoredFile } from '../models/quarantine.ts';
 import { createScannerPanel, type PanelMember } from './panel.ts';
 import type { Scanner, ScanVerdict } from './scanner.ts';
 
+type Looker = Pick<Scanner, 'scan'>;
+
 const file = (name: string): StoredFile => ({
   name,
   path: `/q/${name}`,
   size: 1,
   open: async () => ({ ...memoryAccess(Buffer.from('x')), [Symbol.asyncDispose]: async () => {} }),
 });
-const says = (verdict: ScanVerdict): Scanner => ({ scan: async () => verdict });
-const member = (scanner: Scanner, rest: Partial<PanelMember> = {}): PanelMember => ({
+const says = (verdict: ScanVerdict): Looker => ({ scan: async () => verdict });
+const member = (scanner: Looker, rest: Partial<PanelMember> = {}): PanelMember => ({
   name: 'x',
   isRequired: true,
   timeoutMs: 10_000,
@@ -29,8 +31,8 @@ const codes = async (one: PanelMember): Promise<readonly string[]> =>
 test('a required scanner refuses by its word and by its silence; an advisory one is only reported', async () => {
   const malicious = says({ kind: 'malicious', what: 'Evil' });
   const silent = says({ kind: 'unanswered', why: 'no' });
-  const broken: Scanner = { scan: () => Promise.reject(new Error('crashed')) };
-  const hung: Scanner = { scan: () => Promise.withResolvers<ScanVerdict>().promise };
+  const broken: Looker = { scan: () => Promise.reject(new Error('crashed')) };
+  const hung: Looker = { scan: () => Promise.withResolvers<ScanVerdict>().promise };
   const advisory = { isRequired: false };
   assert.deepEqual(await codes(member(says({ kind: 'clean' }))), []);
   assert.deepEqual(await codes(member(malicious)), ['scanner_detected']);
@@ -45,7 +47,7 @@ test('a required scanner refuses by its word and by its silence; an advisory one
 
 test('a scanner sees the files of its extensions, and is named clean only when it found them so', async () => {
   const seen: string[] = [];
-  const watching: Scanner = {
+  const watching: Looker = {
     scan: async ({ name }) => {
       seen.push(name);
       return { kind: 'clean' };
@@ -64,7 +66,7 @@ test('a scanner sees the files of its extensions, and is named clean only when i
 test('files are scanned a few at a time, and a caller that gives up is not answered', async () => {
   let running = 0;
   let most = 0;
-  const slow: Scanner = {
+  const slow: Looker = {
     async scan() {
       running += 1;
       most = Math.max(most, running);

@@ -16,7 +16,7 @@ export interface PanelMember {
   readonly skip: readonly string[];
   /** A file that the scanner has never heard of passes. */
   readonly allowsUnknown: boolean;
-  readonly scanner: Scanner;
+  readonly scanner: Pick<Scanner, 'scan'>;
 }
 
 export interface PanelReport {

@@ -14,6 +14,8 @@ export type ScanVerdict =
 export interface Scanner {
   /** Resolves with `unanswered`, or rejects, for every failure; both mean the same. */
   scan(file: StoredFile, signal: AbortSignal): Promise<ScanVerdict>;
+  /** Asks for a sign of life, without a file: what the scanner says of itself. Rejects with the reason why it is none. */
+  greet(signal: AbortSignal): Promise<string>;
 }
 
 export const CLEAN: ScanVerdict = { kind: 'clean' };

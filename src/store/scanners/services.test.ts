@@ -44,6 +44,24 @@ async function withServer(listener: RequestListener, work: (origin: string) => P
   }
 }
 
+test('a program that can be run and a service that can be reached are ready', async () => {
+  await withFile(async ({ path }) => {
+    await assert.rejects(createExecutableScanner({ argv: [path], ...VERDICT }).greet(soon()), { code: 'EACCES' });
+    await chmod(path, 0o700);
+    assert.equal(await createExecutableScanner({ argv: [path], ...VERDICT }).greet(soon()), path);
+  });
+  let origin = '';
+  const service = (): Scanner => createHttpScanner({ url: new URL(`${origin}/scan`), token: undefined, ...VERDICT });
+  await withServer(
+    () => assert.fail('nothing is asked'),
+    async (where) => {
+      origin = where;
+      assert.equal(await service().greet(soon()), where);
+    },
+  );
+  await assert.rejects(service().greet(soon()), { code: 'ECONNREFUSED' });
+});
+
 test('a verdict is one JSON object with the word in its own member', () => {
   assert.equal(parseVerdict('{"verdict":"clean"}', VERDICT).kind, 'clean');
   assert.equal(parseVerdict('{"severity":"LIKELY_SAFE"}', { field: 'severity', clean: 'LIKELY_SAFE' }).kind, 'clean');
