@@ -161,6 +161,9 @@ describeWithServer('TLS', fill, {}, (suite) => {
           for (const base of [inference, management, metrics])
             assert.equal((await secure(`${base}/`, 'OPTIONS')).status, 200);
           assert.equal((await secure(`${management}/models?url=noop&initial_workers=1`, 'POST')).status, 200);
+          assert.equal((await secure(`${management}/models/noop`)).status, 200);
+          assert.equal((await secure(`${management}/models/noop?min_worker=1`, 'PUT')).status, 202);
+          assert.equal((await secure(`${management}/models/noop?min_worker=1&synchronous=true`, 'PUT')).status, 200);
           assert.equal((await secure(`${inference}/predictions/noop`, 'POST')).text, 'OK');
           assert.equal((await secure(`${management}/models/noop`, 'DELETE')).status, 200);
         },

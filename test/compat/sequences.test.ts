@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import { InferenceAPIsService, type PredictionResponse } from '../../src/grpc/gen/inference_pb.ts';
 import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
+import { GrpcClient } from '../support/grpc-client.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
@@ -92,6 +95,21 @@ describeWithServer('sequences', fill, { models: ['adder', 'single', 'streamed'] 
       const [odd, even] = await Promise.all([sums('odd', [1, 3, 5, 7, 9]), sums('even', [2, 4, 6, 8, 10])]);
       assert.deepEqual(odd, ['1', '4', '9', '16', '25']);
       assert.deepEqual(even, ['2', '6', '12', '20', '30']);
+    });
+
+    behaviour('13.4', 'same', 'gRPC StreamPredictions2 adds up one sequence as well: 1 3 6', async () => {
+      await settle();
+      using client = new GrpcClient(Number(suite.server.grpcInference.split(':')[1]));
+      const { streamPredictions2 } = InferenceAPIsService.method;
+      const stream = client.bidirectional(streamPredictions2);
+      for (const number of ['1', '2', '3']) {
+        const input = { data: Buffer.from(number) };
+        stream.write(create(streamPredictions2.input, { modelName: 'adder', sequenceId: 'rpc', input }));
+      }
+      stream.end();
+      const sums: string[] = [];
+      for await (const answer of stream) sums.push(Buffer.from((answer as PredictionResponse).prediction).toString());
+      assert.deepEqual(sums, ['1', '3', '6']);
     });
 
     behaviour('2.8', 'same', 'all requests of one sequence go to one worker', async () => {
