@@ -43,6 +43,6 @@ export function servingSettings(settings: Settings, machine: Machine, modelMetri
 
 export function wishesOf(defaults: ModelDefaults | undefined): CallerWishes {
   if (defaults === undefined) return {};
-  const { minWorkers, maxWorkers, batchSize, maxBatchDelayMs, responseTimeoutSec, startupTimeoutSec } = defaults;
-  return { minWorkers, maxWorkers, batchSize, maxBatchDelayMs, responseTimeoutSec, startupTimeoutSec };
+  const { parallelLevel: _, ...wishes } = defaults;
+  return wishes;
 }

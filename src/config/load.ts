@@ -38,19 +38,29 @@ function readValues(resolved: Resolved, facts: Facts, notices: string[]): Values
 }
 
 function checkAcrossKeys(values: Values, resolved: Resolved, { pathExists }: Facts): void {
+  const setBy = (key: KeyName): string => `Set by ${key} at ${resolved.given.get(key)?.origin.where ?? 'its default'}`;
   const addresses = [values.inference_address, values.management_address, values.metrics_address];
   if (!values.use_native_io && addresses.some(({ kind }) => kind === 'unix')) {
-    throw new Fault('invalid_configuration', 'unix domain socket requires use_native_io set to true.');
+    throw new Fault(
+      'invalid_configuration',
+      `unix domain socket requires use_native_io set to true.\n${setBy('use_native_io')}.`,
+    );
   }
   const home = values.model_server_home;
   if (home !== undefined && !pathExists(home)) {
-    throw new Fault('invalid_configuration', `Model server home not exist: ${home}`);
-  }
-  if ((values.private_key_file === undefined) !== (values.certificate_file === undefined)) {
-    const missing = values.private_key_file === undefined ? 'private_key_file' : 'certificate_file';
     throw new Fault(
       'invalid_configuration',
-      `private_key_file and certificate_file belong together; ${missing} is missing.`,
+      `Model server home not exist: ${home}\n${setBy('model_server_home')}; remove the line, nothing here needs it.`,
+    );
+  }
+  if ((values.private_key_file === undefined) !== (values.certificate_file === undefined)) {
+    const [given, missing] =
+      values.private_key_file === undefined
+        ? (['certificate_file', 'private_key_file'] as const)
+        : (['private_key_file', 'certificate_file'] as const);
+    throw new Fault(
+      'invalid_configuration',
+      `private_key_file and certificate_file belong together; ${missing} is missing.\n${setBy(given)} alone.`,
     );
   }
   if (values.enable_metrics_api) {

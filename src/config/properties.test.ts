@@ -85,19 +85,23 @@ describe('parseProperties', () => {
   });
 });
 
+const SITE = 'model_store at config.properties:3';
+
 describe('substituteEnvironment', () => {
   test('replaces each $$NAME$$', () => {
-    assert.equal(substituteEnvironment('$$A$$/x/$$B$$', { A: 'a', B: '' }), 'a/x/');
-    assert.equal(substituteEnvironment('$1 $$ costs', {}), '$1 $$ costs');
+    assert.equal(substituteEnvironment('$$A$$/x/$$B$$', { A: 'a', B: '' }, SITE), 'a/x/');
+    assert.equal(substituteEnvironment('$1 $$ costs', {}, SITE), '$1 $$ costs');
   });
 
   test('a missing variable is refused in the words of TorchServe', () => {
-    assert.throws(() => substituteEnvironment('$$NOPE$$', {}), { message: 'Invalid Environment Variable NOPE' });
-    assert.throws(() => substituteEnvironment('$$constructor$$', {}), Fault);
+    assert.throws(() => substituteEnvironment('$$NOPE$$', {}, SITE), {
+      message: `Invalid Environment Variable NOPE\n${SITE} names it; set it before the start.`,
+    });
+    assert.throws(() => substituteEnvironment('$$constructor$$', {}, SITE), Fault);
   });
 
   test('a replaced value is not replaced again', () => {
-    assert.equal(substituteEnvironment('$$A$$', { A: '$$B$$' }), '$$B$$');
+    assert.equal(substituteEnvironment('$$A$$', { A: '$$B$$' }, SITE), '$$B$$');
   });
 });
 

@@ -32,12 +32,22 @@ export function parseProperties(text: string, fileName: string): readonly Proper
   return entries;
 }
 
-/** Replaces every `$$NAME$$` by the environment variable NAME; a missing one is fatal with TorchServe's words. */
-export function substituteEnvironment(value: string, env: Readonly<Record<string, string | undefined>>): string {
+/**
+ * Replaces every `$$NAME$$` by the environment variable NAME; a missing one is fatal with TorchServe's words, and with
+ * `site`, such as `model_store at config.properties:3`.
+ */
+export function substituteEnvironment(
+  value: string,
+  env: Readonly<Record<string, string | undefined>>,
+  site: string,
+): string {
   return value.replace(/\$\$(\w+)\$\$/g, (_, name: string) => {
     const found = Object.hasOwn(env, name) ? env[name] : undefined;
-    if (found === undefined) throw new Fault('invalid_configuration', `Invalid Environment Variable ${name}`);
-    return found;
+    if (found !== undefined) return found;
+    throw new Fault(
+      'invalid_configuration',
+      `Invalid Environment Variable ${name}\n${site} names it; set it before the start.`,
+    );
   });
 }
 

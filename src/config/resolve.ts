@@ -66,7 +66,7 @@ export function resolveSources({ file, snapshot, flags, env }: Sources): Resolve
         continue;
       }
       // Beside a snapshot the file keeps its say on security only (surface spec 7.2: otherwise it is not read).
-      const text = substituteEnvironment(entry.value, env);
+      const text = substituteEnvironment(entry.value, env, `${entry.key} at ${where}`);
       if (!isSnapshot && snapshot !== undefined && !isSecurity) {
         outvoted.set(entry.key, text);
         continue;

@@ -53,13 +53,16 @@ export function parseSnapshotModels(text: string, where: string): StartupModels 
 
 /** Gson takes numbers as text too, and KServe writes them so. */
 const Count = z
-  .union([
-    z.int(),
-    z
-      .string()
-      .regex(/^[+-]?\d{1,10}$/)
-      .transform(Number),
-  ])
+  .union(
+    [
+      z.int(),
+      z
+        .string()
+        .regex(/^[+-]?\d{1,10}$/)
+        .transform(Number),
+    ],
+    'must be an integer',
+  )
   .optional();
 
 const VersionJson = z.object({

@@ -12,24 +12,31 @@ export interface Identity {
 }
 
 const IDENTIFIER = /^[A-Za-z_]\w*$/;
-const RUNTIMES = new Set(['python', 'python3', 'onnx', 'node']);
+const PYTHONS = new Set(['python', 'python3']);
+const RUNTIMES = new Set([...PYTHONS, 'onnx', 'node']);
 /** What TorchServe uses where neither manifest nor configuration names a handler. */
 const LAST_RESORT_HANDLER = 'default_service_handler';
 
-/** Throws `bad_request` or `invalid_model`. The request may choose among what the archive holds, nothing else. */
+/**
+ * Throws `bad_request` or `invalid_model`. The request may choose among what the archive holds, nothing else.
+ * `configuredRuntime` tells the `runtimeType` that `models` of the configuration has for a name and version.
+ */
 export function identify(
   admitted: AdmittedModel,
   request: RegisterRequest,
   defaultHandler: string | undefined,
+  configuredRuntime: (name: string, version: string) => string | undefined,
 ): Identity {
   if (request.runtime !== undefined && !RUNTIMES.has(request.runtime)) {
     throw new Fault('bad_request', `Invalid RuntimeType value: ${request.runtime}`);
   }
+  const name = parseModelName(request.modelName || admitted.modelName || admitted.fallbackName);
+  const version = parseModelVersion(admitted.modelVersion);
   return {
-    name: parseModelName(request.modelName || admitted.modelName || admitted.fallbackName),
-    version: parseModelVersion(admitted.modelVersion),
+    name,
+    version,
     handler: handlerOf(admitted, request.handler) ?? defaultHandler ?? LAST_RESORT_HANDLER,
-    runtimeLabel: runtimeLabel(admitted, request.runtime),
+    runtimeLabel: runtimeLabel(admitted, request.runtime ?? configuredRuntime(name, version)),
   };
 }
 
@@ -51,7 +58,7 @@ function handlerOf(admitted: AdmittedModel, requested: string | undefined): stri
 
 /** A python archive may be asked to run with the other python; no archive changes to another kind of runtime. */
 function runtimeLabel(admitted: AdmittedModel, requested: string | undefined): string {
-  return requested !== undefined && admitted.runtime === 'python' && requested.startsWith('python')
+  return requested !== undefined && admitted.runtime === 'python' && PYTHONS.has(requested)
     ? requested
     : admitted.runtimeLabel;
 }

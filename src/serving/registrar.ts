@@ -74,7 +74,9 @@ export class Registrar {
       });
     let record: ModelRecord;
     try {
-      const identity = identify(admitted, request, settings.defaultHandler);
+      const runtimeOf = (name: string, version: string): string | undefined =>
+        startupWishes.runtimeType ?? settings.modelsJson(name, version).runtimeType;
+      const identity = identify(admitted, request, settings.defaultHandler, runtimeOf);
       const admission = await judge?.judge(admitted, identity.name, identity.version, signal);
       const vetted = { ...identity, admitted, ...(admission === undefined ? {} : { admission }) };
       record = this.#enrol(vetted, request, startupWishes, isLoadedAtStartup);

@@ -53,6 +53,10 @@ describe('the pid file', () => {
 test('a server is recognised by how this package starts one', () => {
   assert.ok(isServerCommand(['/usr/bin/node', '/x/bin/davy', 'serve', '--models=all']));
   assert.ok(isServerCommand(['node', '--max-old-space-size=1', '/x/bin/davy', 'serve']));
+  assert.ok(isServerCommand(['node', '/x/bin/torchserve', '--start', '--foreground', '--models', 'all']));
+  assert.ok(isServerCommand(['node', '/x/bin/torchserve', '--fore']));
+  assert.ok(!isServerCommand(['node', '/x/bin/torchserve', '--start']));
+  assert.ok(!isServerCommand(['node', '/x/bin/torchserve', '--stop', '--foreground']));
   assert.ok(!isServerCommand(['node', '/x/bin/davy', 'predict', 'serve']));
   assert.ok(!isServerCommand(['vim', 'davy']));
   assert.ok(!isServerCommand(['postgres', 'serve']));

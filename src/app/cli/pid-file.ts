@@ -70,11 +70,21 @@ export function isDavyServer(pid: number): boolean {
 }
 
 const ENTRIES = new Set(['davy', 'main.ts', 'main.js']);
+const TORCHSERVE = 'torchserve';
 
-/** `node …/bin/davy serve …`, or the entry module itself. */
+/** `node …/bin/davy serve …`, the entry module itself, or `node …/bin/torchserve --foreground …`, which serves in its own process. */
 export function isServerCommand(args: readonly string[]): boolean {
-  const at = args.findIndex((arg) => ENTRIES.has(basename(arg)));
-  return at >= 0 && at <= MAX_INTERPRETER_ARGS && args[at + 1] === 'serve';
+  const at = args.findIndex((arg) => ENTRIES.has(basename(arg)) || basename(arg) === TORCHSERVE);
+  if (at < 0 || at > MAX_INTERPRETER_ARGS) return false;
+  const [entry = '', ...rest] = args.slice(at);
+  return basename(entry) === TORCHSERVE ? servesInForeground(rest) : rest[0] === 'serve';
+}
+
+/** Flags may be cut short: `--fore` is `--foreground`, `--sto` is `--stop`. */
+function servesInForeground(flags: readonly string[]): boolean {
+  const has = (flag: string, shortest: string): boolean =>
+    flags.some((given) => given.startsWith(shortest) && flag.startsWith(given));
+  return has('--foreground', '--f') && !has('--stop', '--sto');
 }
 
 /** The interpreter and a few options of its own may stand before the script. */
