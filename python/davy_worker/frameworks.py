@@ -9,6 +9,7 @@ import os
 import sys
 
 from davy_worker.entry_point import handler_module_name
+from davy_worker.tensor_sharing import share_without_sockets
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ KNOWN = ("numpy", "torch", "PIL", "onnxruntime", "safetensors", "captum", "trans
 BUILTIN = ("numpy", "torch", "PIL", "safetensors")
 # The parts of `ts` that need none of it: a handler that streams or counts pays for no framework.
 LIGHT = ("ts.context", "ts.metrics", "ts.protocol", "ts.service", "ts.utils", "ts.handler_utils.utils", "ts.handler_utils.timer")
-# A scan of imports, not of the archive: handlers are small and lie at the top.
+# A scan of imports, not of the archive: handlers are small, and few lie deep.
 MAX_SOURCE_BYTES = 1024 * 1024
 MAX_SOURCES = 64
 
@@ -33,21 +34,25 @@ def limit_threads(threads: int | None) -> None:
 
 
 def limit_torch(threads: int | None) -> bool:
-    """Sets torch's own pool once the handler has imported torch; whether it had."""
+    """Fits torch to the worker's threads and cage once the handler has imported it; whether it had."""
     torch = sys.modules.get("torch")
     if torch is None:
         return False
     if threads is not None and hasattr(torch, "set_num_threads"):
         torch.set_num_threads(threads)
+    if hasattr(torch, "UntypedStorage"):
+        share_without_sockets(torch)
     return True
 
 
 def import_early(handler: str | None, model_dir: str) -> None:
     """Imports the frameworks this model will want, before the worker locks itself in."""
     wanted: set[str] = set()
-    for path in _sources(model_dir):
+    sources = _sources(model_dir)
+    for path in sources:
         wanted |= _imported(path)
-    if not os.path.isfile(os.path.join(model_dir, f"{handler_module_name(handler or '')}.py")):
+    own = f"{handler_module_name(handler or '')}.py"
+    if not any(os.path.basename(path) == own for path in sources):
         wanted |= set(BUILTIN)
     for name in KNOWN:
         if name in wanted:
@@ -59,9 +64,14 @@ def import_early(handler: str | None, model_dir: str) -> None:
 
 
 def _sources(model_dir: str) -> list[str]:
-    with os.scandir(model_dir) as entries:
-        paths = [entry.path for entry in entries if entry.name.endswith(".py") and entry.is_file()]
-    return sorted(paths)[:MAX_SOURCES]
+    """Those at the top first: the handler usually is one of them."""
+    paths: list[str] = []
+    for folder, folders, names in os.walk(model_dir):
+        folders.sort()
+        paths += [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]
+        if len(paths) >= MAX_SOURCES:
+            break
+    return paths[:MAX_SOURCES]
 
 
 def _imported(path: str) -> set[str]:

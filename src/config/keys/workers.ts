@@ -156,7 +156,7 @@ export const WORKER_KEYS = {
   }),
   worker_allow_unix_sockets: davyKey(strictBoolean, {
     default: 'false',
-    doc: 'Lets the processes of one worker open unix sockets among themselves, as `DataLoader(num_workers>0)` does. At `strict` only.',
+    doc: 'Lets the processes of one worker open unix sockets among themselves, which hand over memory as descriptors then: faster for a `DataLoader(num_workers>0)` with large batches. At `strict` only.',
     isSecurity: true,
     feature: 'isolation',
   }),
