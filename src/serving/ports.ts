@@ -58,8 +58,11 @@ export interface AdmissionRecord {
 export interface AdmissionJudge {
   /** Throws `archive_refused`, or `version_conflict` for a version whose content may not change. */
   judge(model: AdmittedModel, name: string, version: string, signal: AbortSignal): Promise<AdmissionRecord>;
-  /** The model is registered: its version keeps this content where the policy says so. Throws `version_conflict`. */
-  remember(model: AdmittedModel, name: string, version: string): Promise<void>;
+  /**
+   * The model is registered: its version keeps this content where the policy says so. Throws `version_conflict`.
+   * Resolves with what takes that back, for a registration that fails after all.
+   */
+  remember(model: AdmittedModel, name: string, version: string): Promise<() => Promise<void>>;
 }
 
 export interface AdmitOptions {

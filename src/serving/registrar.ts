@@ -49,6 +49,8 @@ export class Registrar {
   readonly catalog = new Catalog();
   readonly #options: RegistrarOptions;
   readonly #gpus: GpuAllocator;
+  /** What takes the memory of a version back, should its registration fail. */
+  readonly #forgets = new WeakMap<ModelRecord, () => Promise<void>>();
   #nextWorkerId: number;
 
   constructor(options: RegistrarOptions) {
@@ -85,7 +87,8 @@ export class Registrar {
       throw error;
     }
     try {
-      await judge?.remember(admitted, record.name, record.version);
+      const forget = await judge?.remember(admitted, record.name, record.version);
+      if (forget !== undefined) this.#forgets.set(record, forget);
     } catch (error) {
       await this.undo(record);
       throw error;
@@ -228,6 +231,8 @@ export class Registrar {
       const heir = this.catalog.versionsOf(record.name).find((other) => other !== record);
       if (heir !== undefined) this.setDefault(heir);
     }
+    // As long as nobody else can register this version.
+    await this.#forgets.get(record)?.();
     await this.withdraw(record);
   }
 

@@ -74,6 +74,24 @@ describe('the trust judge', () => {
     assert.ok(conflict(rejected[0]?.reason));
   });
 
+  test('forgets a version whose registration failed, and what it had before is what it keeps', async () => {
+    const strict = await open(OPEN_POLICY, true);
+    await (
+      await strict.remember(model('a'), 'm', '1.0')
+    )();
+    await strict.judge(model('b'), 'm', '1.0', signal);
+    const lenient = await open(OPEN_POLICY);
+    await lenient.remember(model('a'), 'm', '1.0');
+    await (
+      await lenient.remember(model('a'), 'm', '1.0')
+    )();
+    await (
+      await lenient.remember(model('b'), 'm', '1.0')
+    )();
+    await strict.judge(model('a'), 'm', '1.0', signal);
+    await assert.rejects(strict.judge(model('b'), 'm', '1.0', signal), conflict);
+  });
+
   test('audits each verdict with digest, rule and findings, and names the remedy of a refusal', async () => {
     const policy = parseTrustPolicy('version: 1\nrules: [{ models: n, allow: nested_archive }]\ndefault: allow', 'p');
     const judge = await open(policy);

@@ -20,7 +20,7 @@ import { fileAccess } from '../models/open-file.ts';
 import { resolveLocal } from '../models/resolve-local.ts';
 import { readCertificates, readPublicKey, readTrustedRoot } from './key-files.ts';
 import { readSmall, sidecarOf } from './model-files.ts';
-import { RegisteredVersions } from './registered-versions.ts';
+import { RegisteredVersions, type RegisteredVersion } from './registered-versions.ts';
 
 export interface TrustJudgeOptions {
   readonly policy: TrustPolicy;
@@ -76,20 +76,30 @@ class TrustJudge implements AdmissionJudge {
     return record;
   }
 
-  async remember({ digest }: AdmittedModel, name: string, version: string): Promise<void> {
+  async remember({ digest }: AdmittedModel, name: string, version: string): Promise<() => Promise<void>> {
     const { requirements } = this.#ruleFor(name);
     const isImmutable = requirements !== 'deny' && requirements.isImmutable;
     const before = await this.#registered.find(name, version);
-    if (before?.digest === digest) return;
+    if (before?.digest === digest) return async () => {};
     const registeredAt = new Date(this.#options.clock.wallTime()).toISOString();
     const kept = await this.#registered.keep({ name, version, digest, registeredAt }, !isImmutable);
     if (kept !== digest) {
       const message = `This version was registered with sha256:${kept} meanwhile.`;
       throw refusal([makeFinding('version_digest_changed', message)], name, version);
     }
-    if (before === undefined) return;
+    const forget = () => this.#forget({ name, version, digest }, before);
+    if (before === undefined) return forget;
     const message = `${name} ${version} is another content than before: sha256:${before.digest} is now sha256:${digest}.`;
     this.#options.announce.notice.publish({ level: 'warn', message });
+    return forget;
+  }
+
+  /** As it was before, unless an operator has released the version meanwhile. */
+  async #forget(now: Omit<RegisteredVersion, 'registeredAt'>, before: RegisteredVersion | undefined): Promise<void> {
+    const { name, version, digest } = now;
+    if ((await this.#registered.find(name, version))?.digest !== digest) return;
+    if (before === undefined) await this.#registered.forget(name, version);
+    else await this.#registered.keep(before, true);
   }
 
   #ruleFor(name: string): TrustRule {
