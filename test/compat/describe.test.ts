@@ -41,6 +41,10 @@ const fill = (store: TestStore): void => {
   store.add('unsequenced', NOOP, { config: 'sequenceBatching: true\nmaxNumSequence: 3\n' });
   store.add('parallel', NOOP, { config: PARALLEL });
   store.add('venv', NOOP, { config: 'useVenv: true\n' });
+  store.add('packages', NOOP, {
+    model: { requirementsFile: 'requirements.txt' },
+    files: { 'requirements.txt': 'no-such-package-of-anybody==0.0.1\n' },
+  });
 };
 
 describeWithServer('management calls', fill, { config: ['default_workers_per_model=0'] }, (suite) => {
@@ -318,6 +322,18 @@ describeWithServer('management calls', fill, { config: ['default_workers_per_mod
       }
     });
 
+    behaviour(
+      '3',
+      'stricter',
+      'on loopback only loopback names are this server, and those of allowed_hosts: a web page cannot reach it by a name of its own',
+      async () => {
+        const by = async (host: string): Promise<number> =>
+          (await suite.server.admin('/models', 'GET', { headers: { host } })).status;
+        assert.deepEqual([await by('localhost'), await by('127.0.0.1:1')], [200, 200]);
+        assert.equal(await by('rebound.example'), 400);
+      },
+    );
+
     behaviour('3', 'same', 'OPTIONS of a version is the same document as OPTIONS of its model', async () => {
       const model = await suite.server.admin('/models/noop', 'OPTIONS');
       const version = await suite.server.admin('/models/noop/1.0', 'OPTIONS');
@@ -422,7 +438,10 @@ describeWithServer('management calls', fill, { config: ['default_workers_per_mod
 describeWithServer(
   'management calls in another time zone, with debug=true and default_workers_per_model=2',
   fill,
-  { config: ['debug=true', 'default_workers_per_model=2'], env: { TZ: 'Asia/Kolkata' } },
+  {
+    config: ['debug=true', 'default_workers_per_model=2', 'install_py_dep_per_model=true'],
+    env: { TZ: 'Asia/Kolkata' },
+  },
   (suite) => {
     const { register } = managementCalls(suite);
 
@@ -448,5 +467,17 @@ describeWithServer(
       const offsetMs = 5.5 * 3_600_000;
       assert.ok(aheadMs <= offsetMs && aheadMs > offsetMs - 120_000, worker!.startTime);
     });
+
+    behaviour(
+      '3.1',
+      'same',
+      'packages that cannot be installed are 400, and the model stays registered without workers',
+      async () => {
+        const message = 'Custom pip package installation failed for model packages';
+        refuses(await register('url=packages&initial_workers=1'), 400, 'ModelException', message);
+        assert.deepEqual((await suite.server.view('packages')).workers, []);
+        assert.equal((await register('url=packages')).status, 409);
+      },
+    );
   },
 );

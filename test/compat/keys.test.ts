@@ -1,5 +1,6 @@
 // Token authorisation by default (surface spec 6): the key file's life, headers, rotation, CORS, and the same keys on gRPC.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { InferenceAPIsService } from '../../src/grpc/gen/inference_pb.ts';
@@ -194,6 +196,27 @@ describe('keys, as they are without any setting', () => {
           headers: { ...preflight, ...bearer('inference') },
         });
         assert.equal(allowed.json<{ info: { title: string } }>().info.title, 'RESTful API for: noop');
+      },
+    );
+  });
+
+  describe('in a browser', () => {
+    behaviour(
+      '6.8',
+      'stricter',
+      'a page of an origin that cors_allowed_origin does not name may change nothing, even with the key; reading and predicting stay',
+      async () => {
+        const from = (origin: string) => ({ ...bearer('management'), origin });
+        const scale = (origin: string): Promise<Exchanged> =>
+          admin('/models/noop?min_worker=1&synchronous=true', { method: 'PUT', headers: from(origin) });
+        const refused = await scale('https://evil.example');
+        assert.equal(refused.status, 400);
+        assert.match(refused.text, /See cors_allowed_origin/);
+        assert.equal((await scale('https://app.example')).status, 200);
+        assert.equal((await scale(server.management)).status, 200);
+        assert.equal((await admin('/models', { headers: from('https://evil.example') })).status, 200);
+        const headers = { ...bearer('inference'), origin: 'https://evil.example' };
+        assert.equal((await infer('/predictions/noop', { method: 'POST', headers })).text, 'OK');
       },
     );
   });
@@ -383,10 +406,27 @@ describe('the key file at the start and at the stop', () => {
       assert.equal(await server.stop(), 0);
       assert.equal(existsSync(keyFileIn(dir)), false);
 
-      await using _again = await start();
+      await using again = await start();
       assert.notDeepEqual(keysIn(dir).API, first.API);
+      again.process.kill('SIGKILL');
+      await again.stop();
+      assert.ok(existsSync(keyFileIn(dir)), 'a server that is killed leaves its keys');
     },
   );
+
+  behaviour('6.6', 'same', 'torchserve --stop removes the key file of the directory that it runs in', async () => {
+    const folder = mkdtempSync(join(dir, 'stop-'));
+    writeFileSync(keyFileIn(folder), '{}');
+    const env = { PATH: process.env['PATH'] ?? '', HOME: folder, TMPDIR: folder };
+    const command = join(import.meta.dirname, '..', '..', 'bin', 'torchserve');
+    const stopping = spawn(process.execPath, [command, '--stop'], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    assert.equal(await text(stopping.stdout), 'TorchServe is not currently running.\n');
+    assert.equal(existsSync(keyFileIn(folder)), false);
+  });
 
   behaviour('6.6', 'same', 'the stop takes the key file away, but no file that somebody put in its place', async () => {
     await using server = await start();

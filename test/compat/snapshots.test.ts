@@ -157,6 +157,24 @@ describe('snapshots', () => {
     assert.deepEqual(files(), before);
   });
 
+  behaviour('3.2', 'same', 'scaling writes a snapshot too, with the new numbers', async () => {
+    clear();
+    await using life = await live(['load_models=first.mar']);
+    assert.equal((await life.admin('/models/first?min_worker=0&max_worker=3&synchronous=true', 'PUT')).status, 200);
+    const written = (): string =>
+      files()
+        .filter((name) => name.endsWith('-snapshot.cfg'))
+        .map((name) => readFileSync(join(dir, 'logs', 'config', name), 'latin1'))
+        .join('\n');
+    const deadline = performance.now() + WAIT_MS;
+    while (
+      !/minWorkers\\?":0,\\?"maxWorkers\\?":3/.test(written().replaceAll(/\\(.)/g, '$1')) &&
+      performance.now() < deadline
+    )
+      await sleep(20);
+    assert.match(written().replaceAll(/\\(.)/g, '$1'), /"minWorkers":0,"maxWorkers":3/);
+  });
+
   behaviour(
     '7.7',
     'same',
