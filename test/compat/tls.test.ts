@@ -60,6 +60,7 @@ describe('TLS', () => {
   let store: TestStore;
   let dir = '';
   let live: Served;
+  let stored: Served;
   before(() => {
     store = makeModelStore();
     store.add('noop', NOOP);
@@ -80,6 +81,7 @@ describe('TLS', () => {
   });
   after(async () => {
     await live?.[Symbol.asyncDispose]();
+    await stored?.[Symbol.asyncDispose]();
     store[Symbol.dispose]();
     rmSync(dir, { recursive: true, force: true });
   });
@@ -111,21 +113,27 @@ describe('TLS', () => {
   ];
 
   describe('by PEM files', () => {
-    const replaceFiles = (certificate: string, key: string): void => {
-      for (const [from, to] of [
-        [key, 'live.key'],
-        [certificate, 'live.crt'],
-      ] as const) {
-        copyFileSync(join(dir, from), join(dir, 'new'));
-        renameSync(join(dir, 'new'), join(dir, to));
-      }
+    /** As renewing tools do: readers see the old file or the new one. */
+    const replace = (name: string, by: string): void => {
+      copyFileSync(join(dir, by), join(dir, 'new'));
+      chmodSync(join(dir, 'new'), 0o600);
+      renameSync(join(dir, 'new'), join(dir, name));
     };
     before(async () => {
-      replaceFiles('rsa.crt', 'rsa-pkcs8.key');
+      const pack = ['pkcs12', '-export', '-inkey', 'ec.key', '-in', 'ec.crt', '-passout', 'pass:changeit'];
+      execFileSync('openssl', [...pack, '-out', 'ec.p12'], { cwd: dir, stdio: 'pipe' });
+      replace('live.key', 'rsa-pkcs8.key');
+      replace('live.crt', 'rsa.crt');
+      replace('live.p12', 'store.p12');
       live = await serve([...pem('live.crt', 'live.key'), 'enable_grpc_ssl=true']);
+      stored = await serve([`keystore=${join(dir, 'live.p12')}`, 'enable_grpc_ssl=true']);
     });
-    // The server looks at its files every ten seconds: the last test sees what it made of this.
-    after(() => replaceFiles('ec.crt', 'ec.key'));
+    // The servers look at their files every ten seconds: the last test sees what they made of this.
+    after(() => {
+      replace('live.key', 'ec.key');
+      replace('live.crt', 'ec.crt');
+      replace('live.p12', 'ec.p12');
+    });
 
     behaviour(
       '6.10',
@@ -261,13 +269,19 @@ describe('TLS', () => {
     },
   );
 
-  behaviour('6.10', 'same', 'files that are renewed are served without a restart, on REST and on gRPC', async () => {
-    const renewed = fingerprintOf(join(dir, 'ec.crt'));
-    for (const port of [...live.ports, live.grpcPort]) {
-      const isRenewed = async (): Promise<boolean> =>
-        (await shake(port, { ALPNProtocols: ['h2', 'http/1.1'] })).fingerprint === renewed;
-      await eventually(`port ${port} presents the new certificate`, isRenewed);
-    }
-    assert.match(live.server.output(), /TLS material reloaded from .*live\.crt/);
-  });
+  behaviour(
+    '6.10',
+    'same',
+    'PEM files and keystores that are renewed are served without a restart, on REST and on gRPC',
+    async () => {
+      const renewed = fingerprintOf(join(dir, 'ec.crt'));
+      for (const port of [live, stored].flatMap(({ ports, grpcPort }) => [...ports, grpcPort])) {
+        const isRenewed = async (): Promise<boolean> =>
+          (await shake(port, { ALPNProtocols: ['h2', 'http/1.1'] })).fingerprint === renewed;
+        await eventually(`port ${port} presents the new certificate`, isRenewed);
+      }
+      assert.match(live.server.output(), /TLS material reloaded from .*live\.crt/);
+      assert.match(stored.server.output(), /TLS material reloaded from .*live\.p12/);
+    },
+  );
 });
