@@ -133,9 +133,23 @@ describeWithServer(
   },
 );
 
+/** A class, and a stored answer for each kind of output that the protocol names. */
+const OUTPUTS = `
+import numpy
+
+class Outputs:
+    def initialize(self, context):
+        pass
+
+    def handle(self, data, context):
+        return [numpy.array([[1.5, 2.5]], dtype=numpy.float32), numpy.array([True, False]), "text " + str(len(data))]
+`;
+
 const enveloped = (store: TestStore): void => {
   store.add('double', DOUBLE);
   store.add('show', SHOW);
+  store.add('together', SHOW, { config: 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 2\nmaxBatchDelay: 500\n' });
+  store.add('outputs', OUTPUTS);
 };
 const withEnvelope = (
   name: string,
@@ -144,7 +158,7 @@ const withEnvelope = (
   describeWithServer(
     `the envelope ${name}`,
     enveloped,
-    { models: ['double', 'show'], config: [`service_envelope=${name}`] },
+    { models: ['double', 'show', 'together', 'outputs'], config: [`service_envelope=${name}`] },
     (suite) =>
       tests((path, body) =>
         suite.server.infer(path, { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(body) }),
@@ -164,6 +178,25 @@ withEnvelope('json', (infer) => {
     assert.deepEqual(JSON.parse(answer.text), { predictions: [2, 4, 7] });
   });
 
+  behaviour(
+    '9.9',
+    'same',
+    'json: the instances of all requests of a batch are one batch, and each client gets its own',
+    async () => {
+      const bodies = [{ instances: ['a', 'b'] }, { instances: [] }, { instances: ['c'] }];
+      const answers = await Promise.all(bodies.map((body) => infer('/predictions/together', body)));
+      assert.deepEqual(
+        answers.map(({ text }) => JSON.parse(text)),
+        [{ predictions: ["'a'", "'b'"] }, { predictions: [] }, { predictions: ["'c'"] }],
+      );
+    },
+  );
+
+  behaviour('9.9', 'same', 'json: a body that is no JSON object with instances fails its request', async () => {
+    assert.equal((await infer('/predictions/show', { inputs: [1] })).status, 503);
+    assert.equal((await infer('/predictions/show', [1])).status, 503);
+  });
+
   behaviour('9.9', 'same', 'json: b64 objects are decoded to bytes, whole instances and columns', async () => {
     const b64 = Buffer.from('hi').toString('base64');
     const whole = await infer('/predictions/show', { instances: [{ b64 }] });
@@ -174,6 +207,15 @@ withEnvelope('json', (infer) => {
 });
 
 withEnvelope('kserve', (infer) => {
+  behaviour('9.9', 'same', 'kserve: of a batch only the first request is read', async () => {
+    // The second has no answer of its own then; Davy runs the two once more, one by one.
+    const answers = await Promise.all([1, 2].map((n) => infer('/predictions/together', { instances: [n] })));
+    assert.deepEqual(
+      answers.map(({ text }) => JSON.parse(text)),
+      [{ predictions: ['1'] }, { predictions: ['2'] }],
+    );
+  });
+
   behaviour('9.9', 'same', 'kserve: instances in, predictions out', async () => {
     const answer = await infer('/v1/models/double:predict', { instances: [1, 2] });
     assert.deepEqual(JSON.parse(answer.text), { predictions: [2, 4] });
@@ -201,6 +243,31 @@ withEnvelope('kservev2', (infer) => {
     assert.equal(output!['name'], 'x');
     assert.deepEqual(output!['data'], [2, 4, 6, 8]);
     assert.equal(output!['datatype'], 'INT64');
+  });
+
+  behaviour(
+    '9.9',
+    'same',
+    'kservev2: each output has its datatype, its flattened shape, and the name of the input at its place',
+    async () => {
+      const tensor = (name: string): object => ({ name, shape: [1], datatype: 'FP32', data: [0.5] });
+      const answer = await infer('/v2/models/outputs/infer', { inputs: [tensor('x'), tensor('y'), tensor('z')] });
+      assert.deepEqual(answer.json<V2>().outputs, [
+        { name: 'x', datatype: 'FP32', data: [1.5, 2.5], shape: [2] },
+        { name: 'y', datatype: 'BOOL', data: [true, false], shape: [2] },
+        { name: 'z', datatype: 'BYTES', data: ['text 3'], shape: [1] },
+      ]);
+    },
+  );
+
+  behaviour('9.9', 'same', 'kservev2: BYTES is the first element, numbers are an array of their shape', async () => {
+    const inputs = [
+      { name: 'words', shape: [2], datatype: 'BYTES', data: ['first', 'second'] },
+      { name: 'grid', shape: [2, 1], datatype: 'INT8', data: [1, 2] },
+    ];
+    const [words, grid] = (await infer('/v2/models/show/infer', { inputs })).json<V2>().outputs;
+    assert.deepEqual(words!['data'], ["'first'"]);
+    assert.match(String(grid!['data']), /^array\(\[\[1\],\s+\[2\]\], dtype=int8\)$/);
   });
 
   behaviour('9.9', 'same', 'kservev2: without an id the request’s own id is given', async () => {
