@@ -169,6 +169,14 @@ describe('keys, as they are without any setting', () => {
       },
     );
 
+    behaviour('6.3', 'same', 'no port wants a key to describe its API, or to say that / is not for GET', async () => {
+      for (const base of [server.inference, server.management, server.metrics]) {
+        assert.equal((await exchange(`${base}/`, { method: 'OPTIONS' })).status, 200, base);
+        assert.equal((await exchange(`${base}/api-description`)).status, 200, base);
+      }
+      assert.deepEqual([(await infer('/')).status, (await admin('/')).status], [405, 405]);
+    });
+
     behaviour(
       '6.8',
       'same',

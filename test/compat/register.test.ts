@@ -1,6 +1,6 @@
 // Registering (surface spec 3.1) at its edges: parameters in odd places and forms, odd names, failures and races.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { buildZip } from '../attack/archives.ts';
@@ -41,7 +41,14 @@ const fill = (store: TestStore): void => {
   writeFileSync(join(store.dir, 'zip-slip.mar'), buildZip([{ name: '../../x.py', data: NOOP }]));
 };
 
-describeWithServer('registering', fill, { config: ['default_workers_per_model=0'] }, (suite) => {
+const config = [
+  'default_workers_per_model=0',
+  'default_response_timeout=121',
+  'default_startup_timeout=122',
+  'allowed_urls=file://.*',
+];
+
+describeWithServer('registering', fill, { config }, (suite) => {
   const { register, registerJson, scale, remove } = managementCalls(suite);
   const viewed = async (model: string, ...keys: readonly string[]): Promise<unknown[]> => {
     const view = await suite.server.view(model);
@@ -143,6 +150,17 @@ describeWithServer('registering', fill, { config: ['default_workers_per_model=0'
           [4, 33, 120, 120],
         );
         await remove('yaml');
+      },
+    );
+
+    behaviour(
+      '3.1',
+      'same',
+      'timeouts that nobody gives are default_response_timeout and default_startup_timeout',
+      async () => {
+        assert.equal((await register('url=noop.mar&response_timeout=junk&s3_sse_kms=true')).status, 200);
+        assert.deepEqual(await viewed('noop', 'responseTimeout', 'startupTimeout'), [121, 122]);
+        await remove('noop');
       },
     );
 
@@ -263,6 +281,25 @@ describeWithServer('registering', fill, { config: ['default_workers_per_model=0'
         );
       }
     });
+
+    behaviour(
+      '8.6',
+      'stricter',
+      'a file:// URL that allowed_urls matches names a file of the model store and is not copied; one outside is 404',
+      async () => {
+        const url = `file://${join(suite.store.dir, 'noop.mar')}`;
+        assert.equal((await register(`url=${encodeURIComponent(url)}`)).status, 200);
+        assert.deepEqual(await viewed('noop', 'modelUrl'), [url]);
+        await remove('noop');
+        assert.ok(existsSync(join(suite.store.dir, 'noop.mar')), 'the archive stays');
+        refuses(
+          await register('url=file:///etc/hostname'),
+          404,
+          'ModelNotFoundException',
+          'Model not found at: file:///etc/hostname',
+        );
+      },
+    );
 
     behaviour('3.1', 'same', '.. anywhere in a url is 404, not only as a step', async () => {
       for (const url of ['no..op.mar', 'a/../noop.mar', 'http://h/..', '..']) {
