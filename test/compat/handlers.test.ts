@@ -53,10 +53,16 @@ class Mine(BaseHandler):
 
     def describe_handle(self):
         return {"kind": "mine"}
+
+    def get_insights(self, tensor_data, raw_data, target):
+        return [{"preprocessed": tensor_data, "raw": str(raw_data), "target": target}]
 `;
 const MICRO = `
+import threading
 from ts.handler_utils.micro_batching import MicroBatching
 from ts.torch_handler.base_handler import BaseHandler
+
+barrier = threading.Barrier(2, timeout=0.5)
 
 class Micro(BaseHandler):
     def __init__(self):
@@ -69,13 +75,30 @@ class Micro(BaseHandler):
 
     def preprocess(self, data):
         self.sizes.append(len(data))
-        return [bytes(row["body"]).decode() for row in data]
+        texts = [bytes(row["body"]).decode() for row in data]
+        if "more" in texts:
+            self.handle.micro_batch_size = 1
+            self.handle.parallelism["inference"] = 2
+        return texts
 
     def inference(self, data, *args, **kwargs):
+        if "meet" in data:
+            try:
+                barrier.wait()
+            except threading.BrokenBarrierError:
+                barrier.reset()
+                return ["alone"] * len(data)
+            return ["met"] * len(data)
         return [text + str(max(self.sizes)) for text in data]
 
     def postprocess(self, data):
         return data
+
+    def describe_handle(self):
+        return {"micro": self.handle.micro_batch_size}
+
+    def get_insights(self, tensor_data, raw_data, target):
+        return ["insight " + text for text in tensor_data]
 `;
 const METRICS = `
 from ts.metrics.dimension import Dimension
@@ -340,8 +363,24 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       await register('mine');
       const answer = await suite.server.admin('/models/mine?customized=true');
       assert.deepEqual(answer.json<Record<string, unknown>[]>()[0]!['customizedMetadata'], { kind: 'mine' });
-      await remove('mine');
     });
+
+    behaviour(
+      '9.3',
+      'same',
+      'an explanation gives get_insights what was preprocessed, the input, and `target`',
+      async () => {
+        const explain = async (body: string | Buffer, headers: Record<string, string>): Promise<unknown> =>
+          (await suite.server.infer('/explanations/mine', { method: 'POST', body, headers })).json();
+        const field = { name: 'body', value: 'why', filename: 'why.txt', type: 'application/x' };
+        const plain = multipart([field]);
+        const raw = "bytearray(b'why')";
+        assert.deepEqual(await explain(plain.body, plain.headers), { preprocessed: ['why'], raw, target: 0 });
+        const chosen = multipart([field, { name: 'target', value: '3' }]);
+        assert.deepEqual(await explain(chosen.body, chosen.headers), { preprocessed: ['why'], raw, target: 3 });
+        await remove('mine');
+      },
+    );
 
     behaviour('9.8', 'same', 'MicroBatching splits a batch and puts it together again in order', async () => {
       await register('micro');
@@ -358,6 +397,25 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
         texts.every((text) => Number(text.slice(1)) <= 2),
         texts.join(),
       );
+    });
+
+    behaviour('9.8', 'same', 'MicroBatching takes another size and parallelism at run time', async () => {
+      const micro = async (body: string): Promise<string> =>
+        (await suite.server.infer('/predictions/micro', { method: 'POST', body })).text;
+      assert.equal(await micro('more'), 'more2');
+      // Micro-batches of one, two of them in `inference` at a time: the two meet there once they share a batch.
+      let met: readonly string[] = [];
+      for (let tries = 0; tries < 10 && !met.includes('met'); tries += 1) {
+        met = await Promise.all([micro('meet'), micro('meet')]);
+      }
+      assert.deepEqual(met, ['met', 'met']);
+    });
+
+    behaviour('9.8', 'same', 'MicroBatching answers explanations and describe', async () => {
+      const answer = await suite.server.infer('/explanations/micro', { method: 'POST', body: 'why' });
+      assert.equal(answer.text, 'insight why');
+      const described = await suite.server.admin('/models/micro?customized=true');
+      assert.deepEqual(described.json<Record<string, unknown>[]>()[0]!['customizedMetadata'], { micro: 1 });
       await remove('micro');
     });
   });

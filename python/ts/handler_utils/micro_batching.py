@@ -12,33 +12,29 @@ STAGES = ("preprocess", "inference", "postprocess")
 class MicroBatching:
     """Replaces a handler's `handle`; micro-batches run through the stages side by side, answers keep their order.
 
-    `parallelism` maps a stage to its number of threads (default 1 each) and may be changed between batches.
+    `parallelism` maps a stage to its number of threads (default 1 each); changes take effect with the next batch.
     """
 
     def __init__(
         self, parent_handler: Any, micro_batch_size: int = 1, parallelism: dict[str, int] | None = None
     ) -> None:
         self.handler = parent_handler
-        self.micro_batch_size = max(1, int(micro_batch_size))
+        self.micro_batch_size = micro_batch_size
         self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._parallelism: dict[str, int] = {}
+        # As many threads as the pools have; differs from `parallelism` until the next batch.
+        self._threads: dict[str, int] = {}
         self.parallelism = parallelism or {}
 
     @property
     def parallelism(self) -> dict[str, int]:
-        return dict(self._parallelism)
+        return self._parallelism
 
     @parallelism.setter
     def parallelism(self, wanted: dict[str, int]) -> None:
         unknown = set(wanted) - set(STAGES)
         if unknown:
             raise ValueError(f"parallelism takes {', '.join(STAGES)}, not {', '.join(sorted(unknown))}")
-        self.shutdown()
-        self._parallelism = {stage: max(1, int(wanted.get(stage, 1))) for stage in STAGES}
-        self._pools = {
-            stage: ThreadPoolExecutor(threads, thread_name_prefix=stage)
-            for stage, threads in self._parallelism.items()
-        }
+        self._parallelism = {stage: int(wanted.get(stage, 1)) for stage in STAGES}
 
     def shutdown(self) -> None:
         """Waits for the stages to be idle and ends their threads."""
@@ -48,18 +44,30 @@ class MicroBatching:
     def handle(self, data: list[Any], context: Any) -> list[Any]:
         """The answers of the whole batch, in order; the first failure fails it."""
         started = time.perf_counter()
+        self._resize_pools()
         handler = self.handler
         handler.context = context
         if handler._is_describe():
             output = [handler.describe_handle()]
         else:
-            size = self.micro_batch_size
+            size = max(1, int(self.micro_batch_size))
             futures = [self._start(data[index : index + size]) for index in range(0, len(data), size)]
             output = [item for future in futures for item in future.result()]
         context.metrics.add_time("HandlerTime", round((time.perf_counter() - started) * 1000, 2))
         return output
 
     __call__ = handle
+
+    def _resize_pools(self) -> None:
+        """Gives each stage as many threads as `parallelism` says now."""
+        wanted = {stage: max(1, self._parallelism.get(stage, 1)) for stage in STAGES}
+        if wanted == self._threads:
+            return
+        self.shutdown()
+        self._threads = wanted
+        self._pools = {
+            stage: ThreadPoolExecutor(threads, thread_name_prefix=stage) for stage, threads in wanted.items()
+        }
 
     def _start(self, rows: list[Any]) -> "Future[list[Any]]":
         """Sends one micro-batch through the stages, each in the pool of its own stage."""
