@@ -1,14 +1,14 @@
 // Archives as TorchServe's packager writes them (surface spec 7.5, 8), registered with the real server.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { buildZip } from '../attack/archives.ts';
-import { errorBody, startCompatServer } from '../support/compat-server.ts';
+import { errorBody, startCompatServer, type CompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
@@ -315,6 +315,62 @@ describeWithServer('archives', fill, {}, (suite) => {
         }
       },
     );
+
+    describe('that allowed_urls matches', () => {
+      let files: Server;
+      let at: string;
+      let server: CompatServer;
+      before(async () => {
+        files = createServer((request, response) => {
+          if (request.url === '/deep/moved.mar') response.writeHead(302, { location: '/deep/er.mar' }).end();
+          else response.end(readFileSync(join(suite.store.dir, 'zipped.mar')));
+        }).listen(0, '127.0.0.1');
+        await once(files, 'listening');
+        at = `http://127.0.0.1:${(files.address() as { port: number }).port}`;
+        const allowed = [`${at}/deep/.*`, `file://${suite.store.dir}/.*`];
+        const config = [`allowed_urls=${allowed.join(',')}`, 'default_workers_per_model=0'];
+        server = await startCompatServer({ modelStore: suite.store.dir, config });
+      });
+      after(async () => {
+        await server?.stop();
+        files?.close();
+      });
+      const from = (url: string): Promise<Exchanged> => server.admin(`/models?url=${encodeURIComponent(url)}`, 'POST');
+
+      behaviour(
+        '8.6',
+        'same',
+        'the last component of its path is the file’s name in the store, without the query',
+        async () => {
+          const answer = await from(`${at}/deep/er.mar?token=secret`);
+          assert.equal(answer.status, 200, answer.text);
+          assert.equal(existsSync(join(suite.store.dir, 'er.mar')), true);
+          await server.admin('/models/zipped', 'DELETE');
+        },
+      );
+
+      behaviour('8.6', 'same', 'the whole URL must match, in any case of letters', async () => {
+        assert.equal((await from(`${at}/DEEP/upper.mar`)).status, 200);
+        await server.admin('/models/zipped', 'DELETE');
+        const other = `${at}/other/deep/er.mar`;
+        refuses(
+          await from(other),
+          404,
+          'ModelNotFoundException',
+          `Given URL ${other} does not match any allowed URL(s)`,
+        );
+      });
+
+      behaviour('8.6', 'same', 'a file URL names a file of the store', async () => {
+        assert.equal((await from(`file://${suite.store.dir}/tarred.tgz`)).status, 200);
+        await server.admin('/models/tarred', 'DELETE');
+      });
+
+      behaviour('8.6', 'stricter', 'a redirect is not followed', async () => {
+        const answer = await from(`${at}/deep/moved.mar`);
+        assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'DownloadArchiveException']);
+      });
+    });
   });
 
   describe('loaded at start', () => {

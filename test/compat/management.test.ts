@@ -757,7 +757,13 @@ describeWithServer('management', fill, options, (suite) => {
         );
       }
       assert.equal((await suite.server.admin('/workflows', 'PUT')).status, 405);
-      refuses(await suite.server.infer('/wfpredict/w'), 404, 'WorkflowNotFoundException', 'Workflow not found: w');
+      for (const method of ['GET', 'POST', 'PUT']) {
+        const answer = await suite.server.infer('/wfpredict/w', { method });
+        refuses(answer, 404, 'WorkflowNotFoundException', 'Workflow not found: w');
+      }
+      const nameless = await suite.server.infer('/wfpredict');
+      assert.deepEqual([nameless.status, nameless.json<{ type: string }>().type], [404, 'ResourceNotFoundException']);
+      assert.deepEqual((await suite.server.admin('/workflows?limit=1&next_page_token=3')).json(), { workflows: [] });
     });
   });
 });
