@@ -16,6 +16,7 @@ import {
 } from './gen/open_inference_pb.ts';
 import { unary, type Caller, type Method } from './method.ts';
 import { inferenceRequest, type PredictionPorts } from './prediction-call.ts';
+import { parsePythonJson } from './reply-json.ts';
 import { inferenceStatus, managementStatus } from './status-of-fault.ts';
 import { outputTensor, requestJson } from './tensor-json.ts';
 
@@ -102,7 +103,7 @@ function inferResponse(body: Buffer, request: ModelInferRequest): ModelInferResp
 
 function jsonObject(body: Buffer): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'));
+    const value = parsePythonJson(body.toString('utf8'));
     if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
   } catch {
     // Said below: the model runs without the kservev2 envelope.

@@ -159,7 +159,9 @@ function numberOf(value: unknown): number {
   return typeof value === 'object' && value !== null ? NaN : Number(value);
 }
 
+/** A long integer comes as text (see parsePythonJson). */
 function bigInteger(value: unknown): bigint {
+  if (typeof value === 'string') return /^-?\d{1,20}$/.test(value) ? BigInt.asIntN(64, BigInt(value)) : 0n;
   return typeof value === 'number' && Number.isFinite(value) ? BigInt.asIntN(64, BigInt(Math.trunc(value))) : 0n;
 }
 
