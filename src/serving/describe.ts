@@ -101,6 +101,12 @@ function localTimeWithZ(wallTime: number): string {
   return new Date(wallTime - offsetMs).toISOString();
 }
 
+/** Signals that the kernel sends for what only a limit or a filter of the cage forbids. */
+const SIGNAL_MEANING: Readonly<Record<string, string>> = {
+  SIGXFSZ: ': wrote a larger file than its limit',
+  SIGSYS: ': made a system call that is forbidden',
+};
+
 /** A cause of death in one sentence, for describe and for the log. */
 export function describeDeath(cause: DeathCause): string {
   switch (cause.kind) {
@@ -109,7 +115,7 @@ export function describeDeath(cause: DeathCause): string {
     case 'exit':
       return `exited with status ${cause.exitCode}`;
     case 'signal':
-      return `killed by ${cause.signal}`;
+      return `killed by ${cause.signal}${SIGNAL_MEANING[cause.signal] ?? ''}`;
     case 'out_of_memory':
       return 'killed for using more memory than its limit';
     case 'startup_timeout':

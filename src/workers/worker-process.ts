@@ -30,6 +30,12 @@ export interface WorkerProcessOptions {
 /** Reading what a dead process left in a socket takes no time, unless a stray descendant still holds the other end. */
 const LAST_WORDS_MS = 250;
 
+/** With no work in hand, a worker has its exit handlers to run: one that stays for them must not hold up who removes it. */
+const FAREWELL_MS = 5000;
+/** From the end of its frame socket to the end of a process: longer than any interpreter takes to clean up after itself. */
+const SILENT_END_MS = 3000;
+const SILENT_END: DeathCause = { kind: 'protocol', offence: 'it closed its frame socket' };
+
 export class WorkerProcess implements WorkerHandle {
   readonly #spec: WorkerSpec;
   readonly #events: WorkerEvents;
@@ -37,6 +43,7 @@ export class WorkerProcess implements WorkerHandle {
   #child: ChildProcess | undefined;
   #channel: WorkerChannel | undefined;
   #startLimit: Timer | undefined;
+  #endLimit: Timer | undefined;
   /** Why this server ended the process; undefined while it was not this server. */
   #sentence: DeathCause | undefined;
   readonly #gone = Promise.withResolvers<void>();
@@ -65,7 +72,7 @@ export class WorkerProcess implements WorkerHandle {
     this.#sentence ??= { kind: 'stopped' };
     if (this.#channel?.isLoaded === true && graceMs > 0) {
       this.#channel.stop();
-      const limit = this.#options.clock.after(graceMs, () => this.#killGroup());
+      const limit = this.#options.clock.after(Math.min(graceMs, FAREWELL_MS), () => this.#killGroup());
       await this.#gone.promise;
       limit.cancel();
     } else {
@@ -122,7 +129,13 @@ export class WorkerProcess implements WorkerHandle {
     for (const stream of ['stdout', 'stderr'] as const) {
       readLines(child[stream]!, budget, (line) => say(stream, line));
     }
-    this.#channel = new WorkerChannel(child.stdio[3] as Duplex, {
+    const socket = child.stdio[3] as Duplex;
+    // Its exit says more, and mostly follows; a worker that stays would be asked in vain.
+    socket.once('close', () => {
+      if (this.#isGone || this.#sentence !== undefined) return;
+      this.#endLimit = clock.after(SILENT_END_MS, () => this.kill(SILENT_END));
+    });
+    this.#channel = new WorkerChannel(socket, {
       spec,
       events: {
         ...this.#events,
@@ -171,6 +184,7 @@ export class WorkerProcess implements WorkerHandle {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#startLimit?.cancel();
+    this.#endLimit?.cancel();
     this.#gone.resolve();
     this.#events.onExit(cause);
   }
