@@ -5,7 +5,7 @@ import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 
 /** The message itself where every field of it is as declared; fields of messages inside are not looked at. Throws for bytes that are no message. */
 export function wellTyped(schema: DescMessage, message: Uint8Array): Uint8Array {
-  const declared = new Map(schema.fields.map((field) => [field.number, wireTypeOf(field)]));
+  const declared = declaredTypes(schema);
   const reader = new BinaryReader(message);
   const kept: Uint8Array[] = [];
   let from = 0;
@@ -19,6 +19,18 @@ export function wellTyped(schema: DescMessage, message: Uint8Array): Uint8Array 
     from = reader.pos;
   }
   return from === 0 ? message : Buffer.concat([...kept, message.subarray(from)]);
+}
+
+const known = new WeakMap<DescMessage, ReadonlyMap<number, WireType | undefined>>();
+
+/** By field number; worked out once for each kind of message. */
+function declaredTypes(schema: DescMessage): ReadonlyMap<number, WireType | undefined> {
+  let types = known.get(schema);
+  if (types === undefined) {
+    types = new Map(schema.fields.map((field) => [field.number, wireTypeOf(field)]));
+    known.set(schema, types);
+  }
+  return types;
 }
 
 /** Undefined where more than one is right: numbers of a list may be packed or not. */

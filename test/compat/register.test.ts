@@ -37,6 +37,8 @@ const fill = (store: TestStore): void => {
   store.add('inverted', NOOP, { config: 'minWorkers: 2\nmaxWorkers: 1\n' });
   store.add('none-wanted', NOOP, { config: 'minWorkers: 0\nmaxWorkers: 2\n' });
   store.addArchive('nameless.mar', 'nameless', NOOP, { model: { modelName: '', handler: 'nameless.py' } });
+  store.addArchive('odd-version.mar', 'odd-version', NOOP, { model: { modelVersion: '2.0-rc.1+x_y' } });
+  store.addArchive('bad-version.mar', 'bad-version', NOOP, { model: { modelVersion: '1.0 beta/2' } });
   store.addArchive('versionless.mar', 'versionless', NOOP, { model: { modelVersion: '' } });
   writeFileSync(join(store.dir, 'zip-slip.mar'), buildZip([{ name: '../../x.py', data: NOOP }]));
 };
@@ -316,6 +318,20 @@ describeWithServer('registering', fill, { config }, (suite) => {
       refuses(await register('url=nameless.mar'), 400, 'InvalidModelException', 'Model name is not defined.');
       refuses(await register('url=versionless.mar'), 400, 'InvalidModelException', 'Model version is not defined.');
     });
+
+    behaviour(
+      '8.2',
+      'stricter',
+      'a version is letters, digits, . _ + and -, begins with a letter or digit, and has 64 characters at most: else 400',
+      async () => {
+        assert.equal((await register('url=odd-version.mar')).status, 200);
+        assert.equal((await suite.server.admin('/models/odd-version/2.0-rc.1%2Bx_y')).status, 200);
+        says(await remove('odd-version/2.0-rc.1+x_y'), 200, 'Model "odd-version" unregistered');
+        const answer = await register('url=bad-version.mar');
+        assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
+        assert.match(answer.text, /Invalid model version: it must begin with a letter or digit/);
+      },
+    );
 
     behaviour(
       '3.1',
