@@ -150,10 +150,12 @@ export class Registrar {
   ): ModelRecord {
     const { settings, shard, clock, announce } = this.#options;
     const { name, version, admitted } = vetted;
+    // Surface spec 7.6: worker counts of `models` are for the start; a later request says its own.
+    const configured = settings.modelsJson(name, version);
     const plan = planServing(
       admitted.wishes,
       { ...startupWishes, ...request },
-      settings.modelsJson(name, version),
+      isLoadedAtStartup ? configured : { ...configured, minWorkers: undefined, maxWorkers: undefined },
       isLoadedAtStartup ? { ...settings, initialWorkers: settings.startupWorkers } : settings,
     );
     const fleet = new Fleet({
