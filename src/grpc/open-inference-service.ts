@@ -15,7 +15,7 @@ import {
   type ModelInferResponse,
 } from './gen/open_inference_pb.ts';
 import { unary, type Caller, type Method } from './method.ts';
-import { inferenceRequest, type PredictionPorts } from './prediction-call.ts';
+import { inferenceRequest, MAX_JOINED_BYTES, tooManyPieces, type PredictionPorts } from './prediction-call.ts';
 import { parsePythonJson } from './reply-json.ts';
 import { inferenceStatus, managementStatus } from './status-of-fault.ts';
 import { outputTensor, requestJson } from './tensor-json.ts';
@@ -78,8 +78,16 @@ function infer(request: ModelInferRequest, caller: Caller, ports: PredictionPort
   const input = { modelName, version: modelVersion || undefined, parts: [part], sequenceId: undefined };
   return new Promise((resolve, reject) => {
     const body: Uint8Array[] = [];
+    let bytes = 0;
     const ticket = ports.dataPlane.submit(inferenceRequest(input, caller, ports.gate, []), {
       send(reply: Reply, isLast) {
+        bytes += reply.bytes;
+        if (bytes > MAX_JOINED_BYTES) {
+          body.length = 0;
+          reject(tooManyPieces());
+          caller.onCancel?.();
+          return;
+        }
         body.push(...reply.body);
         if (isLast) resolve(inferResponse(Buffer.concat(body), request));
       },

@@ -8,6 +8,9 @@ import { sendPrediction } from './prediction-response.ts';
 import { inferenceStatus } from './status-of-fault.ts';
 import { OK, type Message } from './transport.ts';
 
+/** Pieces that become one message: no client takes a larger one, and a handler may stream for ever. */
+export const MAX_JOINED_BYTES = 64 * 1024 * 1024;
+
 export interface PredictionPorts {
   readonly dataPlane: DataPlane;
   readonly gate: Gate;
@@ -19,6 +22,7 @@ export class PredictionCall extends SingleRequest implements Outlet {
   readonly #isStream: boolean;
   /** Pieces of a streaming handler behind the unary method, which has one message for all of them. */
   readonly #pieces: Reply[] = [];
+  #pieceBytes = 0;
   #ticket: Ticket | undefined;
   #isOver = false;
 
@@ -37,11 +41,22 @@ export class PredictionCall extends SingleRequest implements Outlet {
 
   send(reply: Reply, isLast: boolean): void {
     if (this.#isStream) sendPrediction(this.call, reply);
-    else this.#pieces.push(reply);
+    else if (!this.#keep(reply)) return;
     if (!isLast) return;
     this.#isOver = true;
     if (!this.#isStream) sendPrediction(this.call, joined(this.#pieces));
     this.call.end(OK);
+  }
+
+  #keep(piece: Reply): boolean {
+    if (this.#isOver) return false;
+    this.#pieces.push(piece);
+    this.#pieceBytes += piece.bytes;
+    if (this.#pieceBytes <= MAX_JOINED_BYTES) return true;
+    this.#pieces.length = 0;
+    this.fail(tooManyPieces());
+    this.#ticket?.cancel();
+    return false;
   }
 
   override fail(thrown: unknown): void {
@@ -76,6 +91,9 @@ export function inferenceRequest(
     ...(call.timeoutMs === undefined ? {} : { timeoutMs: call.timeoutMs }),
   };
 }
+
+export const tooManyPieces = (): Fault =>
+  new Fault('prediction_failed', 'The streamed answer is too large for one message. Use StreamPredictions.');
 
 function joined(pieces: readonly Reply[]): Reply {
   const [first] = pieces;

@@ -1,5 +1,6 @@
-// Reads one request body under limits counted in bytes. The chunks stay as they arrived.
+// Reads one request body under limits counted in bytes. The chunks stay as they arrived, crumbs excepted.
 import type { IncomingMessage } from 'node:http';
+import { mergeCrumbs } from '../kernel/index.ts';
 
 export interface Body {
   readonly chunks: readonly Uint8Array[];
@@ -45,6 +46,7 @@ export function readBody(
 ): void {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
+  let merged = 0;
   const stop = (): void => {
     request.off('data', onData);
     request.off('end', onEnd);
@@ -63,6 +65,7 @@ export function readBody(
     }
     onTaken(chunk.byteLength);
     chunks.push(chunk);
+    merged = mergeCrumbs(chunks, merged);
   };
   const onEnd = (): void => reader.onBody({ chunks, bytes });
   request.on('data', onData);

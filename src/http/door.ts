@@ -1,8 +1,8 @@
 // One listener's requests, from the parsed head to the answer: framing, size, host, route, key, body, operation.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Fault, toFault, type Clock } from '../kernel/index.ts';
-import type { Gate } from '../policy/index.ts';
+import { Fault, toFault, UnreadAnswers, type Clock } from '../kernel/index.ts';
+import { ANONYMOUS, type Gate } from '../policy/index.ts';
 import type { AccessEvent, Announcements } from '../serving/index.ts';
 import { ByteBudget, NO_BODY, readBody, type Body } from './body.ts';
 import { Exchange, type Connections, type ExchangeHost } from './exchange.ts';
@@ -38,7 +38,7 @@ export class Door {
     this.#parts = parts;
     const { name, options, clock, announcements } = parts;
     const budget = new ByteBudget(options.maxBufferedBytes);
-    const answers = new ByteBudget(options.maxBufferedBytes);
+    const answers = new UnreadAnswers(options.maxBufferedBytes);
     this.#host = { name, options, clock, announcements, heads: new ResponseHeads(options), budget, answers };
   }
 
@@ -95,7 +95,9 @@ export class Door {
       throw new Fault('unsupported_media_type', 'Compressed request bodies are not accepted. Send the body as it is.');
     }
     refuseForeignOrigin(request.method, head, match, options);
-    if (!head.isChunked && !head.contentLength) {
+    // Who needs no key gets no memory: the body of a probe is thrown away as it comes.
+    const isUnread = this.#parts.gate.isEnforcing && exchange.principal === ANONYMOUS;
+    if (isUnread || (!head.isChunked && !head.contentLength)) {
       match.route.answer(exchange, match.params, NO_BODY);
       return;
     }

@@ -1,6 +1,14 @@
 // One request and its one answer. Whatever the data path does, exactly one response is written, to this socket.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Fault, releaseBytes, newRequestId, type Clock, type Timer } from '../kernel/index.ts';
+import {
+  Fault,
+  releaseBytes,
+  newRequestId,
+  type Clock,
+  type Reader,
+  type Timer,
+  type UnreadAnswers,
+} from '../kernel/index.ts';
 import type {
   AccessEvent,
   Announcements,
@@ -29,7 +37,7 @@ export interface ExchangeHost {
   /** Bodies of requests. */
   readonly budget: ByteBudget;
   /** Answers that their readers have not taken yet. */
-  readonly answers: ByteBudget;
+  readonly answers: UnreadAnswers;
 }
 
 /** What an exchange needs of the listener it came in by. */
@@ -41,7 +49,7 @@ export interface Connections {
 
 const NO_HEADERS: readonly Header[] = [];
 
-export class Exchange implements Outlet {
+export class Exchange implements Outlet, Reader {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId = newRequestId();
@@ -61,7 +69,6 @@ export class Exchange implements Outlet {
   #state: 'open' | 'streaming' | 'ended' = 'open';
   #ticket: Ticket | undefined;
   #bytesHeld = 0;
-  #bytesUnread = 0;
   #readLimit: Timer | undefined;
   #isBlocked = false;
   #isBroken = false;
@@ -213,10 +220,13 @@ export class Exchange implements Outlet {
     if (isLast) {
       this.#end();
       this.#conclude();
-    } else if (response.writableLength > maxStreamBufferBytes || !this.#hasRoomForUnread()) {
-      // A reader this slow would hold the whole answer in our memory.
-      response.destroy();
-    } else if (response.writableNeedDrain && !this.#isBlocked) {
+      return;
+    }
+    // A reader this slow would hold the whole answer in our memory.
+    if (response.writableLength > maxStreamBufferBytes) response.destroy();
+    else this.#host.answers.count(this);
+    if (response.destroyed) return;
+    if (response.writableNeedDrain && !this.#isBlocked) {
       this.#isBlocked = true;
       const { socket } = this.request;
       socket.setTimeout(writeTimeoutMs);
@@ -263,10 +273,8 @@ export class Exchange implements Outlet {
   #limitReader(): void {
     const { request, response } = this;
     const { clock, options } = this.#host;
-    if (!this.#hasRoomForUnread()) {
-      request.socket.destroy();
-      return;
-    }
+    this.#host.answers.count(this);
+    if (request.socket.destroyed) return;
     // Node drops the connection when a blocked write makes no progress for this long.
     request.socket.setTimeout(options.writeTimeoutMs);
     // One byte now and then is progress, too.
@@ -274,20 +282,18 @@ export class Exchange implements Outlet {
     this.#readLimit = clock.after(limitMs, () => request.socket.destroy());
   }
 
-  /** False: other readers have left so much lying here that this one cannot leave more. */
-  #hasRoomForUnread(): boolean {
-    const { answers } = this.#host;
-    answers.give(this.#bytesUnread);
-    const unread = this.response.writableLength;
-    const hasRoom = answers.take(unread);
-    this.#bytesUnread = hasRoom ? unread : 0;
-    return hasRoom;
+  get unreadBytes(): number {
+    return this.response.writableLength;
+  }
+
+  cut(): void {
+    this.request.socket.destroy();
   }
 
   #onClosed(): void {
     this.#pipeline.leave();
     this.#readLimit?.cancel();
-    if (this.#bytesUnread > 0) this.#host.answers.give(this.#bytesUnread);
+    this.#host.answers.release(this);
     if (this.#bytesHeld > 0) this.#host.budget.give(this.#bytesHeld);
     if (this.#state !== 'ended') {
       this.#end();

@@ -11,6 +11,7 @@ import { ManualClock } from '../support/manual-clock.ts';
 import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
 
 const { predictions, streamPredictions, streamPredictions2 } = InferenceAPIsService.method;
+const HEALTH = '/grpc.health.v1.Health/Check';
 const PATH = '/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions';
 
 function framed(message: Uint8Array, flags = 0): Buffer {
@@ -155,6 +156,46 @@ suite('hostile gRPC clients', () => {
     await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
   });
 
+  test('a message in crumbs is refused before it costs many times its size', async () => {
+    const crumbs = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+    crumbs.on('error', () => undefined);
+    const ending = callInCrumbs(crumbs, 5000);
+    assert.equal((await ending).grpcStatus, '8');
+    crumbs.destroy();
+    await stillServes();
+  });
+
+  test('a connection that changes its settings again and again is closed', async () => {
+    const restless = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+    restless.on('error', () => undefined);
+    const closed = once(restless, 'close');
+    const change = (at: number): void => {
+      if (!restless.destroyed && at < 1000) restless.settings({ initialWindowSize: 65_535 + at }, () => change(at + 1));
+    };
+    restless.once('connect', () => change(0));
+    await closed;
+    await stillServes();
+  });
+
+  test('calls that say nothing make room for those that do', async () => {
+    const silent = Array.from({ length: 20 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
+    let opened = 0;
+    let refused = 0;
+    for (const client of silent) {
+      client.on('error', () => undefined);
+      await once(client, 'remoteSettings');
+      for (let at = 0; at < 250; at += 1) {
+        const stream = client.request({ ':method': 'POST', ':path': HEALTH, 'content-type': 'application/grpc' });
+        opened += 1;
+        stream.on('response', (head) => (refused += head['grpc-status'] === '8' ? 1 : 0));
+        stream.on('error', () => undefined);
+      }
+    }
+    await eventually(() => refused > 0 && refused === opened - 4096);
+    await stillServes();
+    for (const client of silent) client.destroy();
+  });
+
   test('HTTP/1.1 and noise on the port are closed', async () => {
     for (const text of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', '\u0016\u0003\u0001\u0000noise']) {
       const socket = connect(stage.inferencePort, '127.0.0.1');
@@ -213,6 +254,53 @@ test('a connection that is old enough is retired, and its client goes on with a 
   await stage.close();
 });
 
+test('answers that nobody reads stay under one bound for all calls together, and whoever reads gets its own', async () => {
+  const piece = Buffer.alloc(1024 * 1024);
+  const stage = await openStage((request, outlet) => {
+    for (let at = 0; at < 50; at += 1) outlet.send(replyOf(piece), false);
+    if (request.version !== undefined) outlet.send(replyOf('end'), true);
+  });
+  const sleepers: ClientHttp2Session[] = [];
+  const stream = PATH.replace('/Predictions', '/StreamPredictions');
+  for (let at = 0; at < 30; at += 1) {
+    const sleeper = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+    sleeper.on('error', () => undefined);
+    sleepers.push(sleeper);
+    const call = sleeper.request({
+      ':method': 'POST',
+      ':path': stream,
+      'content-type': 'application/grpc',
+      authorization: 'Bearer infer',
+    });
+    call.on('error', () => undefined);
+    call.end(good);
+    await eventually(() => stage.requests.length === at + 1);
+  }
+  // 30 of 50 MiB each against a bound of 512 MiB.
+  await eventually(() => stage.cancelled.length >= 19);
+  assert.ok(stage.cancelled.length <= 25, String(stage.cancelled.length));
+  using client = new GrpcClient(stage.inferencePort);
+  const request = create(PredictionsRequestSchema, { modelName: 'm', modelVersion: '1.0' });
+  let bytes = 0;
+  for await (const message of client.serverStream(streamPredictions, request, { key: 'infer' })) {
+    bytes += (message as { prediction: Uint8Array }).prediction.length;
+  }
+  assert.equal(bytes, 50 * piece.length + 3);
+  for (const sleeper of sleepers) sleeper.destroy();
+  await stage.close(0);
+});
+
+test('a handler that streams for ever ends in a failed answer where one message was asked for', async () => {
+  const piece = Buffer.alloc(1024 * 1024);
+  const stage = await openStage((_request, outlet) => {
+    for (let at = 0; at < 80; at += 1) outlet.send(replyOf(piece), false);
+  });
+  using client = new GrpcClient(stage.inferencePort);
+  const call = client.unary(predictions, create(PredictionsRequestSchema, { modelName: 'm' }), { key: 'infer' });
+  await assert.rejects(call, { code: 14 });
+  await stage.close(0);
+});
+
 test('a connection that never speaks is closed', async () => {
   const clock = new ManualClock();
   const stage = await openStage((_request, outlet) => outlet.send(replyOf('x'), true), { clock });
@@ -227,6 +315,35 @@ test('a connection that never speaks is closed', async () => {
   speaking.destroy();
   await stage.close(0);
 });
+
+/** One message, one byte to a frame. */
+function callInCrumbs(session: ClientHttp2Session, bytes: number): Promise<Ending> {
+  return new Promise((resolve) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': PATH,
+      'content-type': 'application/grpc',
+      authorization: 'Bearer infer',
+    });
+    const seen: Record<string, unknown> = {};
+    stream.on('response', (head) => Object.assign(seen, head));
+    stream.on('trailers', (trailers) => Object.assign(seen, trailers));
+    stream.on('error', () => undefined);
+    stream.on('close', () =>
+      resolve({
+        httpStatus: seen[':status'] as number | undefined,
+        grpcStatus: seen['grpc-status'] as string | undefined,
+        message: seen['grpc-message'] as string | undefined,
+      }),
+    );
+    stream.resume();
+    stream.write(framed(new Uint8Array(bytes)).subarray(0, 5));
+    const next = (left: number): void => {
+      if (left > 0 && !stream.destroyed) stream.write(Buffer.alloc(1), () => next(left - 1));
+    };
+    next(bytes);
+  });
+}
 
 async function eventually(isTrue: () => boolean): Promise<void> {
   for (let attempt = 0; attempt < 400 && !isTrue(); attempt++) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -327,7 +327,7 @@ describe('limits', () => {
     await waitFor(() => door.access.length === 1);
   });
 
-  test('answers nobody reads stay under one bound, and the room comes back', async () => {
+  test('answers nobody reads stay under one bound, which the longest unread leaves first, and the room comes back', async () => {
     await using door = await openDoor('inference', { options: { maxBufferedBytes: 40_000_000 } });
     const bytes = 30_000_000;
     door.plane.answer = (_request, outlet) => outlet.send(reply('', { body: [Buffer.alloc(bytes)], bytes }), true);
@@ -340,6 +340,8 @@ describe('limits', () => {
     }
     await waitFor(() => door.access.length === 1);
     first.socket.destroy();
+    assert.equal(door.listener.connectionCount, 1);
+    second.socket.destroy();
     await waitFor(() => door.access.length === 2);
     const answer = await fetch(`http://127.0.0.1:${door.port}/predictions/m`, {
       method: 'POST',

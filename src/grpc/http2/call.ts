@@ -1,9 +1,10 @@
 // One gRPC call on one HTTP/2 stream: messages in, messages out, exactly one status.
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Clock, Timer } from '../../kernel/index.ts';
+import type { Clock, Reader, Timer, UnreadAnswers } from '../../kernel/index.ts';
 import { CODE, type CallHandler, type GrpcStatus, type ServerCall } from '../transport.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { MessageReader, type ReadProblem } from './message-reader.ts';
+import type { SilentCalls } from './silent-calls.ts';
 import { encodeMessage } from './wire.ts';
 
 /** What the request's headers say. */
@@ -21,12 +22,18 @@ export interface CallLimits {
   readonly maxQueuedBytes: number;
   /** Milliseconds without progress of a blocked write, or within a message that is being received. */
   readonly stallTimeoutMs: number;
+  /** Milliseconds from the first byte of a message to its last. */
+  readonly messageTimeoutMs: number;
 }
 
 /** What all calls of a listener share. */
 export interface CallHost {
   readonly limits: CallLimits;
+  /** Messages on their way in. */
   readonly budget: ByteBudget;
+  /** Answers that their readers have not taken. */
+  readonly answers: UnreadAnswers;
+  readonly silent: SilentCalls;
   readonly clock: Clock;
 }
 
@@ -36,19 +43,19 @@ const REFUSAL = { 'grpc-accept-encoding': 'identity' };
 /** How long, and for how much, a call that has its answer may go on sending before it is reset. */
 const LINGER_MS = 1000;
 const LINGER_BYTES = 4 * 1024 * 1024;
+/** Bytes that a frame counts for at least: what it costs does not depend on how little is in it. */
+const FRAME_BYTES = 256;
 /** Smaller messages go out as one piece: one copy is cheaper than one more frame. */
 const COPY_BELOW_BYTES = 8192;
 
-export class Http2Call implements ServerCall {
+export class Http2Call implements ServerCall, Reader {
   readonly path: string;
   readonly remote: string;
   readonly source: string;
   readonly authorization: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly #stream: ServerHttp2Stream;
-  readonly #limits: CallLimits;
-  readonly #budget: ByteBudget;
-  readonly #clock: Clock;
+  readonly #host: CallHost;
   readonly #reader: MessageReader;
   readonly #onEnd: (call: Http2Call, status: GrpcStatus) => void;
   #handler: CallHandler | undefined;
@@ -57,13 +64,14 @@ export class Http2Call implements ServerCall {
   #isHalfClosed = false;
   #isWatched = false;
   #heldBytes = 0;
+  #messageLimit: Timer | undefined;
   #discardedBytes = 0;
   #lingering: Timer | undefined;
 
   constructor(
     stream: ServerHttp2Stream,
     head: CallHead,
-    { limits, budget, clock }: CallHost,
+    host: CallHost,
     onEnd: (call: Http2Call, status: GrpcStatus) => void,
   ) {
     this.path = head.path;
@@ -72,10 +80,8 @@ export class Http2Call implements ServerCall {
     this.authorization = head.authorization;
     this.timeoutMs = head.timeoutMs;
     this.#stream = stream;
-    this.#limits = limits;
-    this.#budget = budget;
-    this.#clock = clock;
-    this.#reader = new MessageReader(limits.maxMessageBytes);
+    this.#host = host;
+    this.#reader = new MessageReader(host.limits.maxMessageBytes);
     this.#onEnd = onEnd;
     stream.on('close', () => this.#onClose());
   }
@@ -83,8 +89,9 @@ export class Http2Call implements ServerCall {
   /** Starts reading. `handler` undefined: the call has been refused, and what the client still sends is thrown away. */
   start(handler: CallHandler | undefined): void {
     this.#handler = handler;
+    if (handler !== undefined && !this.#isEnded) this.#host.silent.add(this);
     if (this.timeoutMs !== undefined && !this.#isEnded) {
-      this.#deadline = this.#clock.after(this.timeoutMs, () =>
+      this.#deadline = this.#host.clock.after(this.timeoutMs, () =>
         this.#cancel(CODE.deadlineExceeded, 'Deadline exceeded'),
       );
     }
@@ -93,8 +100,8 @@ export class Http2Call implements ServerCall {
   }
 
   send(pieces: readonly Uint8Array[], bytes: number): void {
-    if (this.#isEnded) return;
     const stream = this.#stream;
+    if (this.#isEnded || stream.destroyed || stream.closed) return;
     if (!stream.headersSent)
       stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE }, { waitForTrailers: true });
     const prefix = Buffer.allocUnsafe(5);
@@ -109,28 +116,49 @@ export class Http2Call implements ServerCall {
       // Uncorked in the same turn: an end that follows at once travels in the same write.
       process.nextTick(() => stream.uncork());
     }
-    if (stream.writableLength > this.#limits.maxQueuedBytes + bytes) {
-      this.#cancel(CODE.resourceExhausted, 'The client reads its answers too slowly');
-    }
+    if (stream.writableLength > this.#host.limits.maxQueuedBytes + bytes) this.cut();
+    else this.#host.answers.count(this);
+  }
+
+  get unreadBytes(): number {
+    return this.#stream.destroyed ? 0 : this.#stream.writableLength;
+  }
+
+  cut(): void {
+    if (!this.#isEnded)
+      this.#refuse({ code: CODE.resourceExhausted, message: 'The client reads its answers too slowly' });
+    // The status would wait behind what nobody reads.
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  /** Undone as if the client had left it: it has been silent while too many others came. */
+  evict(): void {
+    this.#refuse({ code: CODE.resourceExhausted, message: 'The call has sent nothing, and others are waiting' });
   }
 
   end(status: GrpcStatus): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#deadline?.cancel();
+    this.#messageLimit?.cancel();
+    this.#host.silent.delete(this);
     this.#release();
     this.#onEnd(this, status);
     const stream = this.#stream;
-    if (stream.destroyed) return;
+    // A stream that the client has reset is closed for a while before it is destroyed; writing to it throws.
+    if (stream.destroyed || stream.closed) return;
     const trailers = { 'grpc-status': String(status.code), 'grpc-message': encodeMessage(status.message) };
     if (stream.headersSent) {
-      stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+      stream.once('wantTrailers', () => {
+        // Asked for in a later turn, when the stream may have been cut.
+        if (!stream.destroyed && !stream.closed) stream.sendTrailers(trailers);
+      });
       stream.end();
       if (stream.writableLength > 0) this.#watchStall();
     } else {
       stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE, ...REFUSAL, ...trailers }, { endStream: true });
     }
-    if (!this.#isHalfClosed) this.#lingering = this.#clock.after(LINGER_MS, () => this.#stopSender());
+    if (!this.#isHalfClosed) this.#lingering = this.#host.clock.after(LINGER_MS, () => this.#stopSender());
   }
 
   pause(): void {
@@ -143,7 +171,7 @@ export class Http2Call implements ServerCall {
 
   #onData(chunk: Uint8Array): void {
     if (this.#isEnded || this.#handler === undefined) return this.#discard(chunk.length);
-    if (!this.#budget.take(chunk.length)) {
+    if (!this.#host.budget.take(chunk.length)) {
       return this.#refuse({
         code: CODE.resourceExhausted,
         message: 'The server is receiving more than it has room for',
@@ -151,19 +179,26 @@ export class Http2Call implements ServerCall {
     }
     this.#heldBytes += chunk.length;
     const problem = this.#reader.read(chunk, (message) => {
-      if (!this.#isEnded) this.#handler?.onMessage(message);
+      if (this.#isEnded) return;
+      this.#host.silent.delete(this);
+      this.#messageLimit?.cancel();
+      this.#messageLimit = undefined;
+      this.#handler?.onMessage(message);
     });
     if (problem !== undefined) this.#refuse(this.#statusOf(problem));
     // Whole messages are the data path's to count from here on.
     if (!this.#reader.isInsideMessage) this.#release();
-    else this.#watchStall();
+    else this.#watchArrival();
   }
 
   #statusOf(problem: ReadProblem): GrpcStatus {
     if (problem.kind === 'compressed') {
       return { code: CODE.unimplemented, message: 'Compressed messages are not accepted' };
     }
-    const { maxMessageBytes } = this.#limits;
+    if (problem.kind === 'crumbs') {
+      return { code: CODE.resourceExhausted, message: 'The message arrives in too many pieces' };
+    }
+    const { maxMessageBytes } = this.#host.limits;
     return {
       code: CODE.resourceExhausted,
       message: `gRPC message exceeds maximum size ${maxMessageBytes}: ${problem.bytes}`,
@@ -187,19 +222,19 @@ export class Http2Call implements ServerCall {
   #cancel(code: number, message: string): void {
     if (this.#isEnded) return;
     this.#refuse({ code, message });
-    if (this.#stream.writableLength > this.#limits.maxQueuedBytes) this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
   #onClose(): void {
     this.#lingering?.cancel();
     this.#release();
+    this.#host.answers.release(this);
     if (this.#isEnded) return;
     this.#refuse({ code: CODE.cancelled, message: 'call already cancelled' });
   }
 
   /** What a client sends after its answer. A reset that overtakes the answer would hide it, so some of it is read. */
   #discard(bytes: number): void {
-    this.#discardedBytes += bytes;
+    this.#discardedBytes += Math.max(bytes, FRAME_BYTES);
     if (this.#discardedBytes > LINGER_BYTES) this.#stopSender();
   }
 
@@ -207,17 +242,26 @@ export class Http2Call implements ServerCall {
     if (!this.#isHalfClosed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
+  #watchArrival(): void {
+    this.#watchStall();
+    if (this.#isEnded) return;
+    // A byte now and then is progress, too.
+    this.#messageLimit ??= this.#host.clock.after(this.#host.limits.messageTimeoutMs, () =>
+      this.#refuse({ code: CODE.cancelled, message: 'The message did not arrive in time' }),
+    );
+  }
+
   /** From the first blocked write or half-received message on; Node starts the time again at every byte. */
   #watchStall(): void {
     if (this.#isWatched) return;
     this.#isWatched = true;
-    this.#stream.setTimeout(this.#limits.stallTimeoutMs, () => {
+    this.#stream.setTimeout(this.#host.limits.stallTimeoutMs, () => {
       if (this.#stream.writableLength > 0 || this.#reader.isInsideMessage) this.#stream.close(constants.NGHTTP2_CANCEL);
     });
   }
 
   #release(): void {
-    this.#budget.give(this.#heldBytes);
+    this.#host.budget.give(this.#heldBytes);
     this.#heldBytes = 0;
   }
 }

@@ -1,5 +1,6 @@
 // gRPC over node:http2: one listener, its connections and their limits.
 import {
+  constants,
   createSecureServer,
   createServer,
   type Http2SecureServer,
@@ -11,10 +12,11 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { bindFailure, type Clock } from '../../kernel/index.ts';
+import { bindFailure, UnreadAnswers, type Clock } from '../../kernel/index.ts';
 import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { Http2Call, type CallHead, type CallLimits } from './call.ts';
+import { Http2Call, type CallHead, type CallHost } from './call.ts';
+import { SilentCalls } from './silent-calls.ts';
 import { parseTimeout } from './wire.ts';
 
 /** PEM material; `watch` replaces it in the running server when the files change. */
@@ -40,9 +42,13 @@ const MAX_CALLS_PER_CONNECTION = 256;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Channels of idle clients; they connect again without their user noticing. */
 const IDLE_MS = 30 * 60_000;
-/** 80 messages of the default maximum size on their way in. */
+/** 80 messages of the default maximum size on their way in; and as much of answers that nobody takes. */
 const MAX_BUFFERED_BYTES = 512 * 1024 * 1024;
-const CALL_LIMITS = { maxQueuedBytes: 64 * 1024 * 1024, stallTimeoutMs: 30_000 };
+// 6.5 MB in five minutes is 22 KB/s, as over HTTP: a slow line, not an attack.
+const CALL_LIMITS = { maxQueuedBytes: 64 * 1024 * 1024, stallTimeoutMs: 30_000, messageTimeoutMs: 300_000 };
+/** Clients send one when they connect, and some more when they measure their line. */
+const MAX_SETTINGS = 64;
+const MS_PER_SETTINGS = 1000;
 /** HTTP/2's default of 64 KB makes a 600 KB request wait ten round trips. */
 const STREAM_WINDOW_BYTES = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024;
@@ -61,7 +67,14 @@ export const listenHttp2: GrpcTransport<Http2Options> = async (address, options,
     socket.once('close', () => sockets.delete(socket));
   });
   const limits = { ...CALL_LIMITS, maxMessageBytes: options.maxMessageBytes };
-  const context = { options, dispatch, observer, limits, budget: new ByteBudget(MAX_BUFFERED_BYTES) };
+  const host: CallHost = {
+    limits,
+    budget: new ByteBudget(MAX_BUFFERED_BYTES),
+    answers: new UnreadAnswers(MAX_BUFFERED_BYTES),
+    silent: new SilentCalls(),
+    clock: options.clock,
+  };
+  const context = { options, dispatch, observer, host };
   server.on('session', (session) => {
     if (sessions.size >= MAX_CONNECTIONS) {
       session.destroy();
@@ -95,8 +108,7 @@ interface Context {
   readonly options: Http2Options;
   readonly dispatch: Dispatch;
   readonly observer: TransportObserver;
-  readonly limits: CallLimits;
-  readonly budget: ByteBudget;
+  readonly host: CallHost;
 }
 
 function serverOf(tls: GrpcTls | undefined): Http2Server | Http2SecureServer {
@@ -129,6 +141,7 @@ function welcome(session: ServerHttp2Session, context: Context): void {
   const preface = clock.after(HANDSHAKE_TIMEOUT_MS, () => session.destroy());
   session.once('remoteSettings', () => preface.cancel());
   session.once('close', () => preface.cancel());
+  limitSettings(session, clock);
   session.setTimeout(IDLE_MS, () => {
     if (openCalls === 0) session.close();
   });
@@ -137,7 +150,13 @@ function welcome(session: ServerHttp2Session, context: Context): void {
   session.on('stream', (stream, headers, _flags, rawHeaders) => {
     openCalls += 1;
     stream.once('close', () => (openCalls -= 1));
-    accept(stream, headers, rawHeaders, { source, remote }, context);
+    try {
+      accept(stream, headers, rawHeaders, { source, remote }, context);
+    } catch (cause) {
+      // A bug of ours ends this call and not the server.
+      context.observer.onFailure('A gRPC call failed unexpectedly', cause);
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   });
   if (maxConnectionAgeMs === undefined) return;
   // Spread over a tenth, so that clients of one restart do not all come back at once.
@@ -150,15 +169,29 @@ function welcome(session: ServerHttp2Session, context: Context): void {
   session.once('close', () => retire.cancel());
 }
 
+/** nghttp2 bounds frames that ask for an answer, but only where the answers are not taken. */
+function limitSettings(session: ServerHttp2Session, clock: Clock): void {
+  let allowed = MAX_SETTINGS;
+  let at = clock.now();
+  session.on('remoteSettings', () => {
+    const now = clock.now();
+    allowed = Math.min(MAX_SETTINGS, allowed + (now - at) / MS_PER_SETTINGS) - 1;
+    at = now;
+    if (allowed < 0) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  });
+}
+
 function accept(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   rawHeaders: readonly string[],
   peer: { readonly source: string; readonly remote: string },
-  { options, dispatch, observer, limits, budget }: Context,
+  { options, dispatch, observer, host }: Context,
 ): void {
   // A stream's error is followed by its close, which cancels the call.
   stream.on('error', () => undefined);
+  // Opened and reset in one packet.
+  if (stream.destroyed || stream.closed) return;
   if (headers[':method'] !== 'POST' || !/^application\/grpc(?:$|[+;])/.test(headers['content-type'] ?? '')) {
     stream.respond({ ':status': 415 }, { endStream: true });
     return;
@@ -171,7 +204,7 @@ function accept(
     timeoutMs: timeoutMs === 'malformed' ? undefined : timeoutMs,
   };
   const startedAt = options.clock.now();
-  const call = new Http2Call(stream, head, { limits, budget, clock: options.clock }, (ended, status) =>
+  const call = new Http2Call(stream, head, host, (ended, status) =>
     observer.onEnd(ended, status, options.clock.now() - startedAt),
   );
   if (timeoutMs === 'malformed') {

@@ -54,3 +54,17 @@ test('half a message is known to be half', () => {
   reader.read(framed(new Uint8Array(4)).subarray(0, 7), none);
   assert.equal(reader.isInsideMessage, true);
 });
+
+test('a message in crumbs is a problem, small messages and a few small pieces are none', () => {
+  const reader = new MessageReader(100_000);
+  for (let at = 0; at < 5000; at += 1) {
+    assert.equal(
+      reader.read(framed(new Uint8Array(3)), () => undefined),
+      undefined,
+    );
+  }
+  reader.read(framed(new Uint8Array(100_000)).subarray(0, 50_000), none);
+  for (let at = 0; at < 1000; at += 1) assert.equal(reader.read(new Uint8Array(1), none), undefined);
+  for (let at = 0; at < 24; at += 1) reader.read(new Uint8Array(1), none);
+  assert.deepEqual(reader.read(new Uint8Array(1), none), { kind: 'crumbs' });
+});

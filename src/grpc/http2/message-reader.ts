@@ -1,15 +1,24 @@
 // Cuts the bytes of a call into messages: one byte of flags, four of length, the message; in whatever pieces they arrive.
+import { mergeCrumbs } from '../../kernel/index.ts';
 import type { Message } from '../transport.ts';
 
 const PREFIX_BYTES = 5;
+/** Pieces this small that do not end a message are crumbs. Clients fill their frames; a full window makes one now and then. */
+const CRUMB_BYTES = 64;
+const MAX_CRUMBS = 1024;
 
-export type ReadProblem = { readonly kind: 'compressed' } | { readonly kind: 'too_large'; readonly bytes: number };
+export type ReadProblem =
+  | { readonly kind: 'compressed' }
+  | { readonly kind: 'crumbs' }
+  | { readonly kind: 'too_large'; readonly bytes: number };
 
 export class MessageReader {
   readonly #maxBytes: number;
   readonly #prefix = Buffer.alloc(PREFIX_BYTES);
   #prefixBytes = 0;
   #chunks: Uint8Array[] = [];
+  #merged = 0;
+  #crumbs = 0;
   /** Of the message in hand. */
   #missing = 0;
 
@@ -34,10 +43,15 @@ export class MessageReader {
       } else {
         const taken = Math.min(this.#missing, chunk.length - at);
         this.#chunks.push(taken === chunk.length ? chunk : chunk.subarray(at, at + taken));
+        this.#merged = mergeCrumbs(this.#chunks, this.#merged);
         this.#missing -= taken;
         at += taken;
       }
       if (this.#missing === 0) onMessage(this.#finish());
+    }
+    if (chunk.length < CRUMB_BYTES && this.isInsideMessage) {
+      this.#crumbs += 1;
+      if (this.#crumbs > MAX_CRUMBS) return { kind: 'crumbs' };
     }
     return undefined;
   }
@@ -61,6 +75,8 @@ export class MessageReader {
   #finish(): Message {
     const message = { pieces: this.#chunks, bytes: this.#prefix.readUInt32BE(1) };
     this.#chunks = [];
+    this.#merged = 0;
+    this.#crumbs = 0;
     this.#prefixBytes = 0;
     return message;
   }
