@@ -221,6 +221,14 @@ withEnvelope('kserve', (infer) => {
     assert.deepEqual(JSON.parse(answer.text), { predictions: [2, 4] });
   });
 
+  behaviour('12.2', 'same', 'every explanation route wraps the handler’s answer as explanations', async () => {
+    for (const path of ['/explanations/double', '/explanations/double/1.0', '/v2/models/double/explain']) {
+      const answer = await infer(path, { instances: [4, 5] });
+      assert.deepEqual(JSON.parse(answer.text), { explanations: [8, 10] }, path);
+    }
+    assert.deepEqual(JSON.parse((await infer('/predictions/double', { instances: [4] })).text), { predictions: [8] });
+  });
+
   behaviour('9.9', 'same', 'kserve: an explanation comes back as explanations', async () => {
     const answer = await infer('/v1/models/double:explain', { instances: [4] });
     assert.deepEqual(JSON.parse(answer.text), { explanations: [8] });
