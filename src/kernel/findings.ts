@@ -115,7 +115,7 @@ export const FINDINGS = {
   },
   unsupported_model_format: {
     severity: 'high',
-    meaning: 'The format (HDF5, Keras, joblib, TensorFlow) can carry code and is not vetted.',
+    meaning: 'The format (HDF5, Keras, TensorFlow, a mobile program) can carry code and is not vetted.',
     remedy: 'Convert the weights to safetensors or ONNX.',
   },
 

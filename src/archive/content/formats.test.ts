@@ -135,6 +135,18 @@ describe('ONNX models', () => {
 });
 
 describe('names and contents', () => {
+  test('are refused for what loaders know by content alone', async () => {
+    for (const name of ['m.ptl', 'm.pt', 'm.dat', 'm', 'm.txt']) {
+      for (const mark of ['PTMF', 'ET12', 'TFL3'])
+        assert.deepEqual(await codes(name, latin1(`\x18\0\0\0${mark}${'\0'.repeat(64)}`)), [
+          'unsupported_model_format',
+        ]);
+      const inside = Buffer.concat([Buffer.alloc(1024), latin1('\x89HDF\r\n\x1a\n'), Buffer.alloc(64)]);
+      assert.deepEqual(await codes(name, inside), ['unsupported_model_format']);
+    }
+    assert.deepEqual(await codes('saved_model.pbtxt', latin1('meta_graphs {}')), ['unsupported_model_format']);
+  });
+
   test('must agree', async () => {
     for (const name of ['m.pt', 'm.onnx', 'm.txt', 'm.npy', 'm.gguf', 'm.json', 'm.png']) {
       const found = await codes(name, safetensors(`{${TENSOR}}`));

@@ -81,6 +81,7 @@ async function inspectBytes(file: RandomAccess, name: string, siblings: Siblings
         ? nested()
         : new Refusal('compressed_content', 'The file is compressed.');
     case 'hdf5':
+    case 'flatbuffer':
       throw unsupported();
     case 'npy':
       requireKind(kind, ['npy', 'other'], 'a NumPy array');

@@ -40,6 +40,7 @@ async function formatOf(file: RandomAccess, name: string): Promise<ModelFormat |
     case 'tar':
     case 'compressed':
     case 'hdf5':
+    case 'flatbuffer':
     case 'executable':
       return 'other';
     default:

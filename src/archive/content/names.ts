@@ -18,13 +18,13 @@ export type NameKind =
   | 'other';
 
 const EXTENSIONS: Readonly<Record<Exclude<NameKind, 'other' | 'requirements' | 'startup'>, string>> = {
-  torch: 'pt pth bin ckpt th pkl pickle p joblib dill',
+  torch: 'pt pth ptl bin ckpt th pkl pickle p joblib dill',
   safetensors: 'safetensors',
   onnx: 'onnx',
   gguf: 'gguf ggml',
   npy: 'npy',
   npz: 'npz',
-  unsupported: 'h5 hdf5 keras pb tflite mlmodel pt2 pte mat rds',
+  unsupported: 'h5 hdf5 keras pb pbtxt tflite mlmodel pt2 pte mat rds trt engine',
   native: 'so dll dylib exe pyd pyc pyo node jar class wasm',
   python: 'py',
   archive: 'zip mar tar tgz gz bz2 xz zst 7z rar whl egg war',

@@ -10,6 +10,7 @@ export type Format =
   | 'compressed'
   | 'executable'
   | 'hdf5'
+  | 'flatbuffer'
   | 'npy'
   | 'gguf'
   | 'safetensors'
@@ -26,12 +27,17 @@ const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 const ZIP_END = latin1('PK\x05\x06');
 
+const HDF5_MAGIC = latin1('\x89HDF\r\n\x1a\n');
+/** A block of the user's own may stand before it; its readers try every power of two. */
+const HDF5_PLACES = [0, 512, 1024, 2048];
+/** Flatbuffers that are programs: TorchScript, which torch.jit.load knows by this mark alone; ExecuTorch; TensorFlow Lite. */
+const PROGRAM_MARKS: ReadonlySet<string> = new Set(['PTMF', 'ET12', 'TFL3']);
+
 const MAGICS: readonly (readonly [Buffer, Format])[] = [
   [latin1('PK\x03\x04'), 'zip'],
   [latin1('PK\x05\x06'), 'zip'],
   [NPY_MAGIC, 'npy'],
   [GGUF_MAGIC, 'gguf'],
-  [latin1('\x89HDF\r\n\x1a\n'), 'hdf5'],
   [latin1('\x7fELF'), 'executable'],
   [latin1('\xfe\xed\xfa\xce'), 'executable'],
   [latin1('\xfe\xed\xfa\xcf'), 'executable'],
@@ -69,6 +75,8 @@ function formatOf(head: Buffer, size: number): Format {
   // First, because the length it starts with may be any short magic number: 640 bytes of header look like a pickle.
   if (isSafetensors(head, size)) return 'safetensors';
   for (const [magic, format] of MAGICS) if (head.subarray(0, magic.length).equals(magic)) return format;
+  if (PROGRAM_MARKS.has(head.toString('latin1', 4, 8))) return 'flatbuffer';
+  if (HDF5_PLACES.some((at) => head.subarray(at, at + HDF5_MAGIC.length).equals(HDF5_MAGIC))) return 'hdf5';
   if (isBzip2(head) || isLzma(head)) return 'compressed';
   if (isWindowsProgram(head)) return 'executable';
   if (head.length > 262 && head.toString('latin1', 257, 262) === 'ustar') return 'tar';

@@ -1,9 +1,11 @@
 // TorchScript archives: programs for torch's own interpreter. They are reported as code and searched for operators that leave it.
-import { readMember, readWhole } from '../container.ts';
+import { readMember, readWhole, type Member } from '../container.ts';
+import { MAX_PICKLE_BYTES } from './pickle-file.ts';
 import type { RandomAccess } from '../random-access.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
 import { checkSparse } from './sparse.ts';
+import { checkBytecode, checkClassNames, checkSource } from './torchscript-source.ts';
 import { inspectRecordPickle, matchStorages, storagesOf, verifyChecksums, type Records } from './torch-records.ts';
 
 const RECORD =
@@ -15,19 +17,6 @@ const OPTIONAL: ReadonlySet<string> = new Set(PICKLED.slice(2));
 
 /** Source of one module; generated code of the largest models has a few megabytes. */
 const MAX_SOURCE_BYTES = 32 * 1024 * 1024;
-
-/** Built-in operators that read, write or map files. */
-const FILE_OPERATORS = /\b(?:torch|ops\.aten|aten)\.(from_file|_from_file|save|load|_load|_save)\s*\(/;
-/** `ops.<namespace>.<name>`: namespaces that ship with torch and torchvision, compute only. */
-const OPERATOR = /\bops\.(\w+)\.(\w+)/g;
-const OPERATOR_NAMESPACES = new Set(
-  'aten prim prims quantized _quantized quantized_decomposed prepacked mkldnn mkldnn_prepacked onednn sparse torchvision'.split(
-    ' ',
-  ),
-);
-/** Custom classes run their own C++ state functions when loaded. */
-const CLASS = /__torch__\.torch\.classes\.(\w+)\.(\w+)|\btorch\.classes\.(\w+)/g;
-const CLASS_NAMESPACES = new Set(['quantized', 'rnn', 'sparse']);
 
 export function isTorchScript(records: Records): boolean {
   return records.has('constants.pkl') || [...records.keys()].some((name) => name.startsWith('code/'));
@@ -43,7 +32,9 @@ export async function inspectTorchScript(file: RandomAccess, records: Records, r
     if (!records.has(name) && OPTIONAL.has(archive)) continue;
     const profile = { reader: 'torchscript', storages: 'zip' } as const;
     const { summary, storages } = await inspectRecordPickle(file, records, name, profile);
-    for (const global of summary.globals) checkClasses(global, name);
+    for (const global of summary.globals) checkClassNames(global, name);
+    if (archive === 'bytecode')
+      checkBytecode(await readWhole(file, records.get(name) as Member, MAX_PICKLE_BYTES), name);
     await verifyChecksums(file, records, prefix);
     // Torch writes the storages of example inputs empty, and reads them only when asked to.
     if (archive === 'traced_inputs') continue;
@@ -59,26 +50,4 @@ export async function inspectTorchScript(file: RandomAccess, records: Records, r
       for await (const piece of readMember(file, member)) void piece;
     }
   }
-}
-
-function checkSource(source: string, name: string): void {
-  const fileOperator = FILE_OPERATORS.exec(source);
-  if (fileOperator !== null) throw refuse(`${name} calls ${fileOperator[1]}, which reaches files`);
-  for (const [, namespace, operator] of source.matchAll(OPERATOR)) {
-    if (!OPERATOR_NAMESPACES.has(namespace as string))
-      throw refuse(`${name} calls the custom operator ${namespace}::${operator}`);
-    if (/(^|_)(file|save|load)/.test(operator as string)) throw refuse(`${name} calls ${namespace}::${operator}`);
-  }
-  checkClasses(source, name);
-}
-
-function checkClasses(text: string, name: string): void {
-  for (const [whole, scriptSpace, , pythonSpace] of text.matchAll(CLASS)) {
-    if (!CLASS_NAMESPACES.has((scriptSpace ?? pythonSpace) as string))
-      throw refuse(`${name} uses the custom class ${whole}`);
-  }
-}
-
-function refuse(message: string): Refusal {
-  return new Refusal('torchscript_operator', `${message}.`);
 }

@@ -140,6 +140,28 @@ def scripts():
             print(len(self.names), self.table["k"])
             return x
 
+    class Names(torch.nn.Module):
+        """Names that mean something to the inspection, where they mean nothing to torch."""
+
+        def __init__(self):
+            super().__init__()
+            self.ops = torch.nn.ModuleList([torch.nn.Linear(2, 2)])
+            self.load = torch.nn.Linear(2, 2)
+
+        @torch.jit.export
+        def from_file(self, ops: torch.Tensor):
+            return ops + 1
+
+        def forward(self, ops: torch.Tensor, classes: torch.Tensor):
+            if bool(ops.sum() > 1e9):
+                raise ValueError("torch ops 'evil' \" # torch.save(x), see ops.evil.run")
+            for op in self.ops:
+                classes = op(classes)
+            f = torch.jit.fork(torch.relu, self.load(self.from_file(ops)))
+            return torch.jit.wait(f), "torch", classes.dtype, torch.contiguous_format
+
+    torch.jit.save(torch.jit.script(Names()), at("script/names.pt"))
+    torch.jit.script(torch.nn.Linear(2, 3))._save_for_lite_interpreter(str(at("script/lite.ptl")))
     torch.jit.save(torch.jit.script(Loop()), at("script/loop.pt"))
     torch.jit.save(torch.jit.trace(torch.nn.Conv2d(1, 2, 3), torch.randn(1, 1, 5, 5)), at("script/traced.pt"))
     torch.jit.save(torch.jit.script(torch.nn.LSTM(2, 3)), at("script/lstm.pt"))

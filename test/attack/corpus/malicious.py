@@ -618,6 +618,35 @@ def scripts():
     code = f"{root}/code/__torch__/torch/nn/modules/linear.py"
     yield "custom-op", pack({**base, code: base[code] + b"\n    a = ops.evil.run(1)\n"})
     yield "custom-class", pack({**base, code: base[code] + b"\n    a : __torch__.torch.classes.evil.Shell\n"})
+    for spelling, call in {
+        "plain": "torch.from_file('x', True, 4)", "blanks": "torch . from_file ('x', True, 4)", "newline": "torch.\\\n        from_file('x', True, 4)",
+        "comment": "(torch # x\n        .from_file)('x', True, 4)", "parentheses": "(torch).from_file('x', True, 4)", "getattr": "getattr(torch, 'from_file')('x', True, 4)",
+        "itself": "torch.autograd.from_file('x', True, 4)", "ops": "ops.aten.from_file('x', True, 4)", "ops-blanks": "ops . aten . from_file('x', True, 4)",
+        "ops-itself": "ops.quantized.autograd.from_file('x', True, 4)", "ops-getattr": "getattr(getattr(ops, 'aten'), 'from_file')('x', True, 4)",
+        "alias": "0\n    t = torch\n    a = t.from_file('x', True, 4)", "ops-alias": "0\n    o = ops\n    a = o.aten.from_file('x', True, 4)",
+        "namespace-alias": "0\n    n = ops.aten\n    a = n.from_file('x', True, 4)", "function-alias": "0\n    f = torch.from_file\n    a = f('x', True, 4)",
+        "class-alias": "0\n    c = __torch__.torch.classes\n    a = c.evil.Shell", "class-blanks": "annotate(__torch__ . torch . classes . evil . Shell, 0)",
+        "network": "ops.prim.rpc_sync('worker', 'f')", "vision": "ops.torchvision.read_file('x')",
+    }.items():
+        lines = base[code].split(b"\n")
+        at = max(i for i, line in enumerate(lines) if line.lstrip().startswith(b"return"))
+        yield f"spelling-{spelling}", pack({**base, code: b"\n".join([*lines[:at], f"    a = {call}".encode(), *lines[at:]])})
+        nested = f"{root}/code/__torch__/a/b/c/d.py"
+        yield f"nested-{spelling}", pack({**base, nested: f"def f(x: Tensor) -> Tensor:\n    a = {call}\n    return x\n".encode()})
+    buffer = io.BytesIO(torch.jit.script(torch.nn.Linear(2, 2))._save_to_buffer_for_lite_interpreter())
+    lite = records(buffer.getvalue())
+    lite_root = next(iter(lite)).split("/")[0]
+    bytecode = f"{lite_root}/bytecode.pkl"
+    good = lite[bytecode]
+    assert b"\x0c\0\0\0aten::linear" in good
+    yield "bytecode-save", pack({**lite, bytecode: good.replace(b"\x0c\0\0\0aten::linear", b"\x0a\0\0\0aten::save")})
+    yield "bytecode-from-file", pack({**lite, bytecode: good.replace(b"\x0c\0\0\0aten::linear", b"\x0f\0\0\0aten::from_file")})
+    yield "bytecode-custom", pack({**lite, bytecode: good.replace(b"\x0c\0\0\0aten::linear", b"\x0c\0\0\0evil::linear")})
+    yield "bytecode-pickle", pack({**lite, bytecode: EVIL})
+    flat = torch.jit.script(torch.nn.Linear(2, 2))._save_to_buffer_for_lite_interpreter(_use_flatbuffer=True)
+    assert flat[4:8] == b"PTMF"
+    for name in ("flatbuffer", "flatbuffer.ptl", "flatbuffer.dat", "flatbuffer.txt", "flatbuffer.bin"):
+        write(f"script/{name}", flat)
     yield "from-file-op", pack({**base, code: base[code] + b"\n    a = torch.from_file('x', True, 4)\n"})
     yield "data-pickle", pack({**base, f"{root}/data.pkl": EVIL})
     yield "constants-pickle", pack({**base, f"{root}/constants.pkl": EVIL})

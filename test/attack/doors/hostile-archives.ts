@@ -187,6 +187,8 @@ export function hostileArchives(canary: Canary): readonly HostileArchive[] {
     { name: 'm/code/__torch__/M.py', data: `class M(Module):\n  def forward(self, x: Tensor) -> Tensor:\n    _0 = torch.save(x, "${canary.path}")\n    return torch.from_file("${canary.path}", True, 1)\n` },
     { name: 'm/version', data: '3\n', method: 0 },
   ])); // prettier-ignore
+  for (const name of ['w.ptl', 'w.pt', 'w.dat'])
+    model(`PKL-06 flatbuffer ${name}`, name, Buffer.from(`4\0\0\0PTMF${'\0'.repeat(100)}`));
   model(
     'PKL-06 exported program',
     'w.pt2',
