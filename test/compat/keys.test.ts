@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -455,13 +456,36 @@ describe('the key file at the start and at the stop', () => {
     },
   );
 
-  behaviour('6.1', 'stricter', 'a link in its place is neither followed nor replaced: the start ends', async () => {
-    const victim = join(dir, 'victim');
-    writeFileSync(victim, 'precious');
-    symlinkSync(victim, keyFileIn(dir));
-    await assert.rejects(start(), /Token Authorization setup unsuccessful: .*symbolic link/);
-    assert.equal(readFileSync(victim, 'utf8'), 'precious');
-    rmSync(keyFileIn(dir));
+  behaviour(
+    '6.1',
+    'stricter',
+    'a link in its place, or a file of another user, is neither followed nor replaced: the start ends',
+    async () => {
+      const victim = join(dir, 'victim');
+      writeFileSync(victim, 'precious');
+      symlinkSync(victim, keyFileIn(dir));
+      await assert.rejects(start(), /Token Authorization setup unsuccessful: .*symbolic link/);
+      assert.equal(readFileSync(victim, 'utf8'), 'precious');
+      rmSync(keyFileIn(dir));
+      // Only root can give a file away.
+      if (process.getuid?.() !== 0) return;
+      writeFileSync(keyFileIn(dir), 'theirs');
+      chownSync(keyFileIn(dir), 12_345, 12_345);
+      await assert.rejects(start(), /Token Authorization setup unsuccessful: .*belongs to another user/);
+      assert.equal(readFileSync(keyFileIn(dir), 'utf8'), 'theirs');
+      rmSync(keyFileIn(dir));
+    },
+  );
+
+  behaviour('6.9', 'same', 'the model API is off unless something switches it on', async () => {
+    await using server = await start();
+    const headers = { authorization: `Bearer ${server.key('management')}` };
+    for (const [method, path] of [
+      ['POST', '/models?url=noop'],
+      ['DELETE', '/models/noop'],
+    ] as const) {
+      assert.equal((await exchange(server.management + path, { method, headers })).status, 405);
+    }
   });
 
   behaviour(

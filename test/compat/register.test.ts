@@ -379,6 +379,30 @@ describeWithServer('registering', fill, { config }, (suite) => {
       },
     );
 
+    behaviour(
+      '3.1',
+      'same',
+      'an asynchronous registration whose worker cannot load keeps the model, and tries the worker again',
+      async () => {
+        const query = 'url=race_1.mar&initial_workers=1&startup_timeout=0&synchronous=false';
+        says(await register(query), 202, 'Processing worker updates...');
+        await eventually('the worker is started again', async () => {
+          const [worker] = (await suite.server.view('race')).workers as unknown as {
+            status: string;
+            restarts?: number;
+          }[];
+          return worker?.status === 'UNLOADING' && (worker.restarts ?? 0) > 0;
+        });
+        refuses(
+          await register(query),
+          409,
+          'ConflictStatusException',
+          'Model version 1.0 is already registered for model race',
+        );
+        says(await remove('race'), 200, 'Model "race" unregistered');
+      },
+    );
+
     behaviour('3.1', 'same', 'synchronous, but not all workers up because somebody scaled them away: 206', async () => {
       const registering = register('url=endless&initial_workers=2');
       await eventually('two workers start', async () => {
