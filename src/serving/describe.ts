@@ -118,6 +118,8 @@ export function describeDeath(cause: DeathCause): string {
       return `killed by ${cause.signal}${SIGNAL_MEANING[cause.signal] ?? ''}`;
     case 'out_of_memory':
       return 'killed for using more memory than its limit';
+    case 'over_limit':
+      return `killed for ${cause.limit === 'tasks' ? 'running more processes and threads' : 'keeping more temporary files'} than its limit`;
     case 'startup_timeout':
       return `did not load the model within ${cause.afterMs} ms`;
     case 'response_timeout':

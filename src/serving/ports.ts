@@ -130,6 +130,7 @@ export type DeathCause =
   | { readonly kind: 'exit'; readonly exitCode: number }
   | { readonly kind: 'signal'; readonly signal: string }
   | { readonly kind: 'out_of_memory' }
+  | { readonly kind: 'over_limit'; readonly limit: 'tasks' | 'tmp' }
   | { readonly kind: 'startup_timeout'; readonly afterMs: number }
   | { readonly kind: 'response_timeout'; readonly afterMs: number }
   | { readonly kind: 'load_failed'; readonly isOutOfMemory: boolean; readonly message: string }

@@ -22,8 +22,9 @@ describe('the cause of a death', () => {
   });
 
   test('names the limit that the watch saw exceeded', () => {
-    const cause = exitCause(null, 'SIGKILL', { oomKills: 0, excess: 'tmp' });
-    assert.ok(cause.kind === 'protocol' && cause.offence.includes('temporary files'));
+    for (const limit of ['tasks', 'tmp'] as const) {
+      assert.deepEqual(exitCause(null, 'SIGKILL', { oomKills: 0, excess: limit }), { kind: 'over_limit', limit });
+    }
   });
 
   test('is a plain exit otherwise', () => {

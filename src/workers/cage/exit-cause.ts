@@ -19,18 +19,13 @@ export function exitCause(
   { oomKills, excess }: ExitEvidence,
 ): DeathCause {
   if (excess === 'memory') return { kind: 'out_of_memory' };
-  if (excess !== null) return { kind: 'protocol', offence: OFFENCE[excess] };
+  if (excess !== null) return { kind: 'over_limit', limit: excess };
   const name = signal ?? signalOfStatus(exitCode ?? 0);
   // Where a child of the worker was the one that was killed, the worker's own exit counts as itself.
   if (name === 'SIGKILL' && oomKills > 0) return { kind: 'out_of_memory' };
   if (name !== null) return { kind: 'signal', signal: name };
   return { kind: 'exit', exitCode: exitCode ?? 0 };
 }
-
-const OFFENCE = {
-  tasks: 'it started more processes and threads than its limit allows',
-  tmp: 'it wrote more temporary files than its limit allows',
-} as const;
 
 function signalOfStatus(status: number): string | null {
   if (status <= SIGNAL_BASE) return null;

@@ -47,7 +47,11 @@ function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
         : sharesUid
           ? `rlimit for the user, and ${WATCH}`
           : 'rlimit',
-    cpu: host.cgroups?.roots.has('cpu') === true ? `${cgroup}` : 'thread counts only',
+    // Each worker is a group, or at least a session, of its own: however many threads it has, it weighs as much as another.
+    cpu:
+      host.cgroups?.roots.has('cpu') === true
+        ? `${cgroup}, in equal shares`
+        : 'thread counts and scheduler sessions only',
     files: 'rlimit',
     tmp: isSized ? 'sized tmpfs' : WATCH,
   };
