@@ -19,6 +19,17 @@ export const FINDINGS = {
     meaning: 'A pickle names a global that torch.load(weights_only=True) would not import.',
     remedy: SAVE_STATE_DICT,
   },
+  pickle_estimator: {
+    severity: 'critical',
+    meaning: 'A pickle or joblib file of scikit-learn, XGBoost or the like: reading it calls whatever it names.',
+    remedy: 'Export the estimator to ONNX (skl2onnx, onnxmltools).',
+  },
+  pickle_numpy: {
+    severity: 'critical',
+    meaning: 'A pickle holds NumPy objects, which only an unrestricted reader can rebuild.',
+    remedy:
+      'Make them tensors or plain numbers before saving (torch.from_numpy(x), float(x)), or save arrays with np.save.',
+  },
   pickle_call_not_allowed: {
     severity: 'critical',
     meaning: 'A pickle calls, builds or fills something in a way no tensor file needs.',

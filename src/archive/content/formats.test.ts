@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { deflateSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import type { QuarantinedFile } from '../inspection.ts';
 import { memoryAccess } from '../random-access.ts';
@@ -135,6 +136,21 @@ describe('ONNX models', () => {
 });
 
 describe('names and contents', () => {
+  test('of estimators, NumPy objects and compressed files are refused with the remedy that helps', async () => {
+    const importing = (name: string) => latin1(`\x80\x02c${name}\n)R.`);
+    for (const [name, bytes, code] of [
+      ['m.joblib', importing('joblib.numpy_pickle\nNumpyArrayWrapper'), 'pickle_estimator'],
+      ['m.pkl', importing('sklearn.svm._classes\nSVC'), 'pickle_estimator'],
+      ['m.pkl', importing('numpy._core.multiarray\n_reconstruct'), 'pickle_numpy'],
+      ['m.pt', importing('numpy\ndtype'), 'pickle_numpy'],
+      ['m.pkl', importing('numpy.f2py.crackfortran\ngetlincoef'), 'pickle_not_allowed'],
+      ['m.pkl', importing('torch.nn.modules.linear\nLinear'), 'pickle_not_allowed'],
+      ['m.joblib', deflateSync(Buffer.alloc(100)), 'compressed_content'],
+      ['m.joblib', deflateSync(Buffer.alloc(100), { level: 1 }), 'compressed_content'],
+    ] as const)
+      assert.deepEqual(await codes(name, bytes), [code], name);
+  });
+
   test('are refused for what loaders know by content alone', async () => {
     for (const name of ['m.ptl', 'm.pt', 'm.dat', 'm', 'm.txt']) {
       for (const mark of ['PTMF', 'ET12', 'TFL3'])

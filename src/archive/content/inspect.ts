@@ -16,7 +16,7 @@ import { Report } from './report.ts';
 import { inspectSafetensors } from './safetensors.ts';
 import { sniff, type Sniffed } from './sniff.ts';
 import { inspectText } from './text-checks.ts';
-import { inspectTorchZip, isTorchZip, TORCH_LIMITS } from './torch-zip.ts';
+import { inspectTorchZip, isExportedProgram, isTorchZip, TORCH_LIMITS } from './torch-zip.ts';
 
 /**
  * Findings of all files, in their order. Each file contributes at least the first reason to refuse it.
@@ -150,6 +150,7 @@ async function inspectUnmarkedPickle(
   if (/\.pth$/i.test(name) && /^\s*import\s/m.test(sniffed.head.toString('latin1'))) {
     throw new Refusal('python_startup_hook', 'Python runs the import lines of .pth files at start.');
   }
+  if (isZlib(sniffed.head)) throw new Refusal('compressed_content', 'The file is compressed.');
   try {
     await inspectPickleFile(file, report);
   } catch (thrown) {
@@ -160,8 +161,15 @@ async function inspectUnmarkedPickle(
   }
 }
 
+/** What joblib writes by default when it compresses. No pickle begins with an `x`. */
+function isZlib(head: Uint8Array): boolean {
+  const [method = 0, flags = 0] = head;
+  return method === 0x78 && ((method << 8) | flags) % 31 === 0;
+}
+
 async function inspectZip(file: RandomAccess, kind: NameKind, report: Report): Promise<void> {
   const index = await readZipIndex(file, TORCH_LIMITS);
+  if (isExportedProgram(index)) throw new Refusal('torch_exported_program', 'The file is a torch.export package.');
   if (isTorchZip(index)) {
     requireKind(kind, ['torch', 'other', 'archive'], 'a torch checkpoint');
     await inspectTorchZip(file, index, report);

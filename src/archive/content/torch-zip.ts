@@ -70,6 +70,11 @@ export function isTorchZip(index: ContainerIndex): boolean {
   return index.members.some(({ name }) => /^[^/]+\/(data|constants)\.pkl$/i.test(name));
 }
 
+/** torch.export and AOTInductor: with a root folder since torch 2.8, without one before. */
+export function isExportedProgram(index: ContainerIndex): boolean {
+  return index.members.some(({ name }) => /^([^/]+\/)?(archive_format|serialized_exported_program\.json)$/.test(name));
+}
+
 async function checkSmallRecords(file: RandomAccess, records: Records): Promise<void> {
   for (const [name, pattern] of SMALL_RECORDS) {
     const member = records.get(name);

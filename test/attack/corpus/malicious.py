@@ -656,6 +656,20 @@ def scripts():
     yield "exported", pack({"m/archive_format": b"pt2", "m/version": b"0", "m/data/sample_inputs/model.pt": EVIL, "m/models/model.json": b"{}", "m/data.pkl": EVIL})
 
 
+def exported():
+    """A program of torch.export under every name, and one whose samples are a payload."""
+    buffer = io.BytesIO()
+    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)), buffer)
+    data = buffer.getvalue()
+    for extension in ("pt2", "pt", "bin", "zip", "dat", "txt"):
+        yield f"program.{extension}", data
+    base = records(data)
+    samples = next(name for name in base if name.endswith("sample_inputs/model.pt"))
+    yield "samples.pt2", pack({**base, samples: EVIL})
+    yield "old.pt2", pack({"serialized_exported_program.json": b"{}", "version": b"1", "serialized_example_inputs.pt": EVIL})
+    yield "native.pt2", pack({"m/archive_format": b"pt2", "m/data/aotinductor/model/a.so": b"\x7fELF" + bytes(64)})
+
+
 def disguises():
     for extension in ("pkl", "pickle", "pt", "pth", "bin", "ckpt", "joblib", "dill", "dat", "txt", "json", "yaml", "py", "png", "model", "weights", "md", "p", "onnx", "safetensors", "gguf", "npy", "h5", "csv"):
         yield f"proto0.{extension}", EVIL0
@@ -706,7 +720,7 @@ for name, data in tensors():
     base = records(checkpoint({"x": torch.arange(4.0)}))
     root = next(iter(base)).split("/")[0]
     write(f"tensor/{name}.pt", pack({**base, f"{root}/data.pkl": data}))
-for folder, maker, extension in (("zip", torch_zip, ".pt"), ("sparse", sparse, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, "")):
+for folder, maker, extension in (("zip", torch_zip, ".pt"), ("sparse", sparse, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, ""), ("exported", exported, "")):
     for name, data in maker():
         write(f"{folder}/{name}{extension}", data)
 (OUT / "onnx/side.bin-reference.npy").unlink()

@@ -1,4 +1,5 @@
 // The state of the pickle machine: operand stack, marks and memo, exactly as CPython keeps them, holding abstract values.
+import type { FindingCode } from '../../../kernel/index.ts';
 import { Refusal } from '../refusal.ts';
 import type { Cursor } from './cursor.ts';
 import { HARMLESS_GLOBALS, TORCHSCRIPT_CALLS, WEIGHTS_ONLY_GLOBALS } from './globals.ts';
@@ -124,7 +125,7 @@ export class Machine {
     const isTooEarly = this.profile.storages === 'legacy' && full === 'torch._utils._rebuild_nested_tensor';
     if (HARMLESS_GLOBALS.has(full) || isTooEarly) this.isWeightsOnly = false;
     if (!WEIGHTS_ONLY_GLOBALS.has(full) && !HARMLESS_GLOBALS.has(full) && !this.#isScriptGlobal(full)) {
-      throw new Refusal('pickle_not_allowed', `The global ${full} is not allowed.`);
+      throw new Refusal(refusalOf(canonical), `The global ${full} is not allowed.`);
     }
     this.push({ kind: 'global', name: full });
   }
@@ -169,6 +170,14 @@ export class Machine {
   #isScriptGlobal(full: string): boolean {
     return this.profile.reader === 'torchscript' && (SCRIPT_CLASS.test(full) || TORCHSCRIPT_CALLS.has(full));
   }
+}
+
+const ESTIMATORS = /^(sklearn|joblib|xgboost|lightgbm|catboost|imblearn|scipy)(\.|$)/;
+
+/** All of these are refused alike; what helps differs. */
+function refusalOf(module: string): FindingCode {
+  if (ESTIMATORS.test(module)) return 'pickle_estimator';
+  return /^numpy(\._?core(\.|$)|$)/.test(module) ? 'pickle_numpy' : 'pickle_not_allowed';
 }
 
 function underflow(): Refusal {
