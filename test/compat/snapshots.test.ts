@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
@@ -23,6 +23,14 @@ interface Life extends AsyncDisposable {
   stop(): Promise<number | null>;
   /** The exit status of a server that ends by itself. */
   readonly ended: Promise<number | null>;
+  /** SIGKILL, as a machine without power does it. */
+  kill(): Promise<unknown>;
+}
+
+interface SnapshotVersion {
+  readonly defaultVersion: boolean;
+  readonly marName: string;
+  readonly minWorkers: number;
 }
 
 describe('snapshots', () => {
@@ -32,6 +40,7 @@ describe('snapshots', () => {
     store = makeModelStore();
     store.addArchive('first.mar', 'first', NOOP);
     store.addArchive('second.mar', 'second', NOOP);
+    store.addArchive('newer.mar', 'first', NOOP, { model: { modelVersion: '2.0' } });
     dir = mkdtempSync(join(tmpdir(), 'davy-snapshots-'));
   });
   after(() => {
@@ -41,7 +50,9 @@ describe('snapshots', () => {
 
   const files = (): readonly string[] => {
     const folder = join(dir, 'logs', 'config');
-    return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+    // One that is being written has another ending.
+    const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.cfg')) : [];
+    return names.toSorted();
   };
   const kinds = (): readonly string[] => files().map((name) => name.replace(/^\d{17}-/, ''));
   const clear = (): void => rmSync(join(dir, 'logs'), { recursive: true, force: true });
@@ -90,6 +101,10 @@ describe('snapshots', () => {
       admin: (path, method = 'GET') => exchange(`http://127.0.0.1:${management}${path}`, { method }),
       stop,
       ended,
+      kill: () => {
+        child.kill('SIGKILL');
+        return ended;
+      },
       [Symbol.asyncDispose]: async () => void (await stop()),
     };
   };
@@ -146,6 +161,113 @@ describe('snapshots', () => {
           runtimeType: 'python',
         },
       });
+    },
+  );
+
+  behaviour(
+    '7.7',
+    'same',
+    'scaling, a new default and unregistering leave a snapshot each, and a killed server comes back as it was last',
+    async () => {
+      clear();
+      await using life = await live([], ['--models', 'first.mar', 'other=second.mar']);
+      const change = async (path: string, method: string): Promise<Record<string, Record<string, SnapshotVersion>>> => {
+        const before = files().length;
+        const answer = await life.admin(path, method);
+        assert.equal(answer.status, 200, answer.text);
+        const deadline = performance.now() + WAIT_MS;
+        while (files().length === before && performance.now() < deadline) await sleep(20);
+        assert.match(files().at(-1) ?? '', /-snapshot\.cfg$/);
+        const line = /^model_snapshot=(.*)$/m.exec(
+          readFileSync(join(dir, 'logs', 'config', files().at(-1) ?? ''), 'latin1'),
+        );
+        return (JSON.parse(line?.[1]?.replaceAll(/\\(.)/g, '$1') ?? '{}') as { models: never }).models;
+      };
+      assert.equal(
+        (await change('/models/first?min_worker=0&synchronous=true', 'PUT'))['first']?.['1.0']?.minWorkers,
+        0,
+      );
+      assert.deepEqual(Object.keys(await change('/models/other', 'DELETE')), ['first']);
+      assert.deepEqual(Object.keys((await change('/models?url=newer.mar&model_name=first', 'POST'))['first'] ?? {}), [
+        '1.0',
+        '2.0',
+      ]);
+      const models = await change('/models/first/2.0/set-default', 'PUT');
+      assert.deepEqual(
+        Object.entries(models['first'] ?? {}).map(([version, entry]) => [version, entry.marName, entry.defaultVersion]),
+        [
+          ['1.0', 'first.mar', false],
+          ['2.0', 'newer.mar', true],
+        ],
+      );
+      await life.kill();
+
+      await using again = await live();
+      const versions = JSON.parse((await again.admin('/models/first/all')).text) as Record<string, unknown>[];
+      assert.deepEqual(
+        versions.map((view) => [view['modelVersion'], view['minWorkers'], view['modelUrl']]).toSorted(),
+        [
+          ['1.0', 0, 'first.mar'],
+          ['2.0', 0, 'newer.mar'],
+        ],
+      );
+      const [byDefault] = JSON.parse((await again.admin('/models/first')).text) as Record<string, unknown>[];
+      assert.equal(byDefault?.['modelVersion'], '2.0');
+    },
+  );
+
+  behaviour(
+    '7.7',
+    'stricter',
+    'a snapshot of TorchServe is continued, except for its security keys: those come from config.properties',
+    async () => {
+      clear();
+      mkdirSync(join(dir, 'logs', 'config'), { recursive: true });
+      // As Java’s Properties.store writes it: a date, colons and equals signs escaped, addresses and all.
+      const models = {
+        second: {
+          '1.0': {
+            defaultVersion: true,
+            marName: 'second.mar',
+            minWorkers: 1,
+            maxWorkers: 1,
+            batchSize: 6,
+            maxBatchDelay: 20,
+            responseTimeout: 90,
+            runtimeType: 'python',
+          },
+        },
+      };
+      const text = [
+        '#Saving snapshot',
+        '#Tue Mar 18 10:00:00 UTC 2025',
+        'inference_address=http\\://0.0.0.0\\:8080',
+        'management_address=http\\://0.0.0.0\\:8081',
+        'disable_token_authorization=false',
+        'model_store=/nowhere',
+        'job_queue_size=44',
+        'tsConfigFile=logs/config/20250318095900000-startup.cfg',
+        'version=0.12.0',
+        'enable_metrics_api=true',
+        `model_snapshot=${JSON.stringify({ name: '20250318100000000-shutdown.cfg', modelCount: 1, created: 1742292000000, models }).replaceAll(/[:=]/g, '\\$&')}`,
+      ];
+      writeFileSync(join(dir, 'logs', 'config', '20250318100000000-shutdown.cfg'), `${text.join('\n')}\n`, {
+        mode: 0o600,
+      });
+      await using life = await live();
+      assert.deepEqual(await names(life), ['second'], life.output());
+      const [view] = JSON.parse((await life.admin('/models/second')).text) as {
+        batchSize: number;
+        responseTimeout: number;
+        jobQueueStatus: { remainingCapacity: number };
+      }[];
+      assert.deepEqual([view?.batchSize, view?.responseTimeout, view?.jobQueueStatus.remainingCapacity], [6, 90, 44]);
+      assert.match(
+        life.output(),
+        /is a snapshot and cannot set inference_address, management_address, disable_token_authorization, model_store/,
+      );
+      const ours = readFileSync(join(dir, 'logs', 'config', files().at(-1) ?? ''), 'latin1');
+      assert.doesNotMatch(ours, /_address|token|enable_model_api|model_store|isolation|state_dir/);
     },
   );
 
