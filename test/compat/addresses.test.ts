@@ -149,4 +149,15 @@ describe('the start', () => {
       assert.equal((await exchange(`http://localhost:${port}/predictions/noop`)).text, 'OK');
     },
   );
+
+  behaviour('1.5', 'same', 'the ports open before the models are ready', async () => {
+    using store = makeModelStore();
+    store.add('late', 'import time\ntime.sleep(60)');
+    await using server = await startCompatServer({ modelStore: store.dir, models: ['late'] });
+    assert.deepEqual(
+      (await server.view('late')).workers.map(({ status }) => status),
+      ['UNLOADING'],
+    );
+    assert.equal((await server.infer('/ping')).status, 200);
+  });
 });

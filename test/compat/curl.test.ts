@@ -169,6 +169,44 @@ describeWithServer('curl', fill, { models: ['probe', 'stream'], config: ['metric
       },
     );
 
+    behaviour(
+      '2.4',
+      'same',
+      'curl on explanations, with two files of one name, and with a key nobody asks for',
+      async () => {
+        const bytes = (name: string): object => ({ type: 'bytearray', hex: hex(file(name)) });
+        assert.deepEqual(await probed('{i}/explanations/probe -T kitten.jpg'), { body: bytes('kitten.jpg') });
+        assert.deepEqual(await probed("{i}/predictions/probe -F 'data=@large.bin' -F 'data=@kitten.jpg'"), {
+          data: bytes('kitten.jpg'),
+        });
+        assert.deepEqual(await probed("{i}/predictions/probe -T kitten.jpg -H 'Authorization: Bearer token'"), {
+          body: bytes('kitten.jpg'),
+        });
+        assert.deepEqual(
+          await probed("-H 'content-type: application/json' --data @sample.json {i}/v1/models/probe:explain"),
+          { body: { type: 'dict', value: { instances: [[1, 2]] } } },
+        );
+      },
+    );
+
+    behaviour(
+      '3.3',
+      'same',
+      'the lines that describe: one version, all of them, the handler’s own, and readiness',
+      async () => {
+        await suite.server.ready('probe');
+        for (const line of ['{m}/models/probe/1.0', '{m}/models/probe/all', "'{m}/models/probe?customized=true'"]) {
+          const [view] = JSON.parse(await curl(line)) as { modelName: string; modelVersion: string }[];
+          assert.deepEqual([view?.modelName, view?.modelVersion], ['probe', '1.0'], line);
+        }
+        assert.deepEqual(JSON.parse(await curl('{m}/v1/models/probe')), { name: 'probe', ready: true });
+        assert.match(
+          await curl("'{s}/metrics?name[]=ts_inference_requests_total&name[]=ts_queue_latency_microseconds' -g"),
+          /^# HELP ts_inference_requests_total /m,
+        );
+      },
+    );
+
     behaviour('2.11', 'same', 'curl -X OPTIONS describes an API, and a scrape is one line', async () => {
       for (const line of ['-X OPTIONS {i}', '-X OPTIONS {m}', '-X OPTIONS {i}/predictions/probe']) {
         assert.match((JSON.parse(await curl(line)) as { openapi: string }).openapi, /^3\.0\./);

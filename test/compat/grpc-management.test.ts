@@ -122,6 +122,25 @@ suite('gRPC management', () => {
       3,
       'Failed to download archive from: missing.mar\norg.pytorch.serve.archive.DownloadArchiveException',
     );
+    const failures: readonly (readonly [string, number, string])[] = [
+      ['exists.mar', 13, 'Model file already exists exists.mar\norg.pytorch.serve.http.InternalServerException'],
+      [
+        'pip.mar',
+        3,
+        'Custom pip package installation failed for model m\norg.pytorch.serve.archive.model.ModelException',
+      ],
+      [
+        'invalid.mar',
+        3,
+        'Missing Model entry in manifest file.\norg.pytorch.serve.archive.model.InvalidModelException',
+      ],
+      [
+        'memory.mar',
+        13,
+        'Failed to start workers for model m version: 1.0\norg.pytorch.serve.http.InternalServerException',
+      ],
+    ];
+    for (const [url, code, details] of failures) await refused(registerModel, { url }, code, details);
     await refused(
       scaleWorker,
       { modelName: 'm', synchronous: true },

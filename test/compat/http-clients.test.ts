@@ -117,6 +117,20 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
       }
     });
 
+    behaviour(
+      '2.3',
+      'same',
+      'lose their connection with any status from 400 on, and what they sent after it',
+      async () => {
+        const next = `GET /ping HTTP/1.1\r\nHost: ${host()}\r\n\r\n`;
+        for (const line of ['GET /nothing', 'GET /predictions/none', 'GET /']) {
+          const answer = await send(`${line} HTTP/1.1\r\nHost: ${host()}\r\n\r\n${next}`);
+          assert.match(answer, /^HTTP\/1\.1 40[45] [^]*\r\nconnection: close\r\n/);
+          assert.equal(answer.match(/HTTP\/1\.1/g)?.length, 1);
+        }
+      },
+    );
+
     behaviour('2.3', 'same', 'find the fixed headers on errors, documents and every listener alike', async () => {
       const { inference, management, metrics } = suite.server;
       const ids = new Set<unknown>();

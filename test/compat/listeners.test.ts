@@ -1,6 +1,6 @@
 // Listeners and ports (surface spec 1) and TLS (6.10) against the real server.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { request as secureRequest } from 'node:https';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -56,6 +56,41 @@ describeWithServer('listeners', fill, { models: ['noop'] }, (suite) => {
         assert.match(await text(incoming), /Healthy/);
         assert.equal((await server.admin('/models')).status, 200);
       }
+    },
+  );
+
+  behaviour('1.1', 'same', 'all three REST listeners take unix sockets', async () => {
+    const path = (name: string): string => join(suite.server.dir, `${name}.sock`);
+    await using server = await startCompatServer({
+      modelStore: suite.store.dir,
+      config: ['inference', 'management', 'metrics'].map((name) => `${name}_address=unix:${path(name)}`),
+    });
+    const ask = async (name: string, target: string): Promise<string> => {
+      const outgoing = request({ socketPath: path(name), path: target }).end();
+      const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+      assert.equal(incoming.statusCode, 200);
+      return text(incoming);
+    };
+    assert.match(await ask('inference', '/ping'), /Healthy/);
+    assert.deepEqual(JSON.parse(await ask('management', '/models')), { models: [] });
+    await ask('metrics', '/metrics');
+    assert.equal(await server.stop(), 0);
+  });
+
+  behaviour(
+    '1.1',
+    'stricter',
+    'workers listen nowhere: their numbers count up from 9000, and nothing is there',
+    async () => {
+      const { workers } = await suite.server.ready('noop');
+      assert.equal(workers[0]?.id, '9000');
+      // TMPDIR of this server, where TorchServe has `.ts.sock.9000`.
+      const names = readdirSync(suite.server.dir, { recursive: true }).map(String);
+      assert.deepEqual(
+        names.filter((name) => name.includes('.sock')),
+        [],
+      );
+      assert.doesNotMatch(readFileSync(`/proc/${workers[0].pid}/net/unix`, 'utf8'), /\.ts\.sock/);
     },
   );
 
@@ -169,6 +204,23 @@ describeWithServer('TLS', fill, {}, (suite) => {
         },
       ),
     );
+
+    behaviour('1.4', 'same', 'of equal addresses the scheme is ignored: inference_address decides on TLS', async () => {
+      const [port] = await freePorts(1);
+      await using _server = await startCompatServer({
+        modelStore: suite.store.dir,
+        config: [
+          `inference_address=https://127.0.0.1:${port}`,
+          `management_address=http://127.0.0.1:${port}`,
+          `certificate_file=${material('rsa.crt')}`,
+          `private_key_file=${material('rsa-pkcs8.key')}`,
+        ],
+      });
+      for (const path of ['/ping', '/models']) {
+        assert.equal((await secure(`https://127.0.0.1:${port}${path}`)).status, 200);
+      }
+      assert.equal((await exchange(`http://127.0.0.1:${port}/models`)).status, 403);
+    });
 
     behaviour('2.10', 'same', 'clear text on a TLS port is 403 with a hint', () =>
       serve(

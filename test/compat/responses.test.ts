@@ -367,6 +367,12 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       },
     );
 
+    behaviour('2.10', 'stricter', 'a 413 is in the access log, where TorchServe leaves no trace of it', async () => {
+      const path = '/predictions/obey?too=large';
+      await suite.server.infer(path, { method: 'POST', body: Buffer.alloc(MAX_BYTES + 1) });
+      await suite.server.until(/"POST \/predictions\/obey\?too=large HTTP\/1\.1" 413 \d+/);
+    });
+
     behaviour('2.10', 'same', 'with Expect: 100-continue the 413 comes instead of 100', async () => {
       const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
       await once(socket, 'connect');
@@ -425,6 +431,22 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       assert.deepEqual([answer.status, answer.text], [500, '{\n  "status": "Unhealthy"\n}\n']);
       await suite.server.admin('/models/hopeless', 'DELETE');
       assert.equal((await suite.server.infer('/ping')).status, 200);
+    });
+
+    behaviour('2.2', 'same', 'only default versions count: another one that was given up does not', async () => {
+      const config = 'maxRetryTimeoutInSec: 0\n';
+      suite.store.addArchive('other.mar', 'strict', 'raise ImportError("never")', {
+        config,
+        model: { modelVersion: '2.0' },
+      });
+      await suite.server.admin('/models?url=other.mar&initial_workers=0', 'POST');
+      await suite.server.admin('/models/strict/2.0?min_worker=1&synchronous=true', 'PUT');
+      assert.equal((await suite.server.infer('/ping')).status, 200);
+      await suite.server.admin('/models/strict/2.0/set-default', 'PUT');
+      assert.equal((await suite.server.infer('/ping')).status, 500);
+      await suite.server.admin('/models/strict/1.0/set-default', 'PUT');
+      assert.equal((await suite.server.infer('/ping')).status, 200);
+      await suite.server.admin('/models/strict/2.0', 'DELETE');
     });
   });
 });

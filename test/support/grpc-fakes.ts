@@ -122,6 +122,15 @@ export async function openStage(script: Script, change: Partial<GrpcDeps> = {}):
   });
 }
 
+/** What a registration can meet that a test has no easy way to bring about, by URL. */
+const REGISTRATION_FAULTS: Readonly<Record<string, Fault>> = {
+  'missing.mar': new Fault('download_failed', 'Failed to download archive from: missing.mar'),
+  'exists.mar': new Fault('file_exists', 'Model file already exists exists.mar'),
+  'pip.mar': new Fault('model_error', 'Custom pip package installation failed for model m'),
+  'invalid.mar': new Fault('invalid_model', 'Missing Model entry in manifest file.'),
+  'memory.mar': new Fault('worker_start_oom', 'Failed to start workers for model m version: 1.0'),
+};
+
 function managementOf(stage: Pick<Stage, 'registered' | 'scaled' | 'isHealthy'>): ManagementPlane {
   const known = (name: string, version: string | undefined): void => {
     if (name !== 'm') throw new Fault('model_not_found', `Model not found: ${name}`);
@@ -139,8 +148,8 @@ function managementOf(stage: Pick<Stage, 'registered' | 'scaled' | 'isHealthy'>)
   return {
     async register(request) {
       if (request.url === undefined) throw new Fault('bad_request', 'Parameter url is required.');
-      if (request.url === 'missing.mar')
-        throw new Fault('download_failed', 'Failed to download archive from: missing.mar');
+      const fault = REGISTRATION_FAULTS[request.url];
+      if (fault !== undefined) throw fault;
       stage.registered.push(request);
       return { status: 200, message: 'Model "m" Version: 1.0 registered with 1 initial workers' };
     },
