@@ -5,6 +5,7 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
+import { TEST_ISOLATION } from '../support/test-isolation.ts';
 import { behaviour } from './behaviour.ts';
 
 /** Answers where its source lies in the archive, and with what it imports from beside it. */
@@ -77,6 +78,28 @@ def handle(data, context):
     return ["whole"] * len(data)
 `;
 
+/** Streams to each request of a batch its own pieces, from a dict as well as from a list. */
+const STREAMED = `
+import time
+from ts.handler_utils.utils import send_intermediate_predict_response
+
+def handle(data, context):
+    if data is None:
+        return None
+    words = [bytes(row["body"]).decode() for row in data]
+    time.sleep(0.15 if "busy" in words else 0)
+    send_intermediate_predict_response({i: word + "1 " for i, word in enumerate(words)}, context.request_ids, "ok", 200, context)
+    send_intermediate_predict_response([word + "2 " for word in words], context.request_ids, "ok", 200, context)
+    return ["%s of %d" % (word, len(words)) for word in words]
+`;
+/** Both modes in one module: the function counts. */
+const BOTH = `${NOOP}
+
+class Service:
+    def handle(self, data, context):
+        return ["class"] * len(data)
+`;
+
 const fill = (store: TestStore): void => {
   store.add('obey', OBEY);
   store.add('placed', '', {
@@ -98,6 +121,8 @@ const fill = (store: TestStore): void => {
   store.add('atload', AT_LOAD);
   store.add('oneoftwo', ONE_OF_TWO, { config: BATCHED });
   store.add('unstreamed', UNSTREAMED);
+  store.add('streamed', STREAMED, { config: BATCHED });
+  store.add('both', BOTH);
   store.add('cuda', fails('raise RuntimeError("CUDA out of memory")'));
   store.add('runtime', fails('raise RuntimeError("something else")'));
   store.add('memory', fails('raise MemoryError()'));
@@ -112,7 +137,7 @@ const fill = (store: TestStore): void => {
   );
 };
 
-describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo'] }, (suite) => {
+describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 'streamed'] }, (suite) => {
   const register = (url: string): Promise<Exchanged> =>
     suite.server.admin(`/models?url=${url}&initial_workers=1`, 'POST');
   const remove = (model: string): Promise<Exchanged> => suite.server.admin(`/models/${model}`, 'DELETE');
@@ -137,6 +162,10 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo'] 
 
     behaviour('9.1', 'same', 'a handler imports packages of its archive and opens files relative to it', async () => {
       assert.equal(await ask('packaged'), 'HELLO!42');
+    });
+
+    behaviour('9.1', 'same', 'a module with a function handle and a class is in function mode', async () => {
+      assert.equal(await ask('both'), 'OK');
     });
 
     behaviour('9.1', 'same', 'a class needs no initialize', async () => {
@@ -290,6 +319,55 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo'] 
       );
       await remove('unstreamed');
     });
+  });
+
+  describe('streams', () => {
+    behaviour('9.6', 'same', 'to every request of a batch its own pieces, from a dict or a list', async () => {
+      await suite.server.ready('streamed');
+      const send = (body: string): Promise<Exchanged> =>
+        suite.server.infer('/predictions/streamed', { method: 'POST', body });
+      let answers: readonly Exchanged[] = [];
+      for (let tries = 0; tries < 20 && answers.filter(({ text }) => text.endsWith('of 2')).length < 2; tries += 1) {
+        const busy = send('busy');
+        answers = await Promise.all([send('a'), send('b')]);
+        await busy;
+      }
+      assert.deepEqual(
+        answers.map(({ text }) => text),
+        ['a1 a2 a of 2', 'b1 b2 b of 2'],
+      );
+    });
+  });
+
+  describe('lets a handler', () => {
+    behaviour('10.1', 'same', 'run threads and processes of its own, and write to a temporary folder', async () => {
+      const answer = await run(
+        [
+          'import subprocess, sys, tempfile',
+          'from concurrent.futures import ThreadPoolExecutor',
+          'with ThreadPoolExecutor(4) as pool:',
+          '    assert list(pool.map(abs, [-1, -2])) == [1, 2]',
+          'with tempfile.NamedTemporaryFile("w") as file:',
+          '    file.write("x")',
+          'return [subprocess.run([sys.executable, "-c", "print(6 * 7)"], capture_output=True, text=True).stdout]',
+        ].join('\n'),
+      );
+      assert.equal(answer.text, '42\n');
+    });
+
+    behaviour(
+      '10.1',
+      'stricter',
+      'read the model’s directory, its working directory, and not write there',
+      async () => {
+        if (TEST_ISOLATION === 'none') return;
+        assert.equal((await run('open("new.txt", "w").write("x")\nreturn ["written"]')).status, 503);
+        assert.equal(
+          (await run('import os\nreturn [str("obey.py" in os.listdir()) + str("new.txt" in os.listdir())]')).text,
+          'TrueFalse',
+        );
+      },
+    );
   });
 
   describe('answers errors', () => {

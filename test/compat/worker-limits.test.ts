@@ -97,7 +97,7 @@ const fill = (store: TestStore): void => {
     SEQUENCES,
     one(`${STATEFUL}sequenceMaxIdleMSec: 60000\nsequenceTimeoutMSec: 1500\nmaxNumSequence: 1\n`),
   );
-  store.add('failing', 'raise ValueError("never")\n', { config: 'maxRetryTimeoutInSec: 2\n' });
+  store.add('failing', 'raise ValueError("never")\n', { config: 'maxRetryTimeoutInSec: 3\n' });
 };
 const models = ['obey', 'pieces', 'counted', 'single', 'concurrent', 'mixed', 'aging'];
 const config = ['decode_input_request=false', 'ipex_enable=true'];
@@ -143,6 +143,10 @@ describeWithServer('limits of workers', fill, { models, config }, (suite) => {
         ]) {
           await suite.server.until(words);
         }
+        const delays = suite.server.output().matchAll(/failing_1\.0 .*Retry worker: \d+ in (\d+) seconds\./g);
+        // How many there are depends on how long a start takes.
+        const seconds = [...delays].map(([, delay]) => delay).join();
+        assert.ok('1,1,2,3'.startsWith(seconds), seconds);
         assert.equal((await suite.server.infer('/ping')).status, 500);
         const starts = (): number =>
           suite.server.output().match(/failing_1\.0 State change null -> WORKER_STARTED/g)!.length;
