@@ -139,6 +139,24 @@ suite('hostile gRPC clients', () => {
     await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
   });
 
+  test('calls without a message, whose clients vanish, end nothing but themselves', async () => {
+    const clients = Array.from({ length: 5 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
+    const before = stage.access.length;
+    for (const client of clients) {
+      client.on('error', () => undefined);
+      await once(client, 'remoteSettings');
+      for (let at = 0; at < 50; at += 1) {
+        client
+          .request({ ':method': 'POST', ':path': HEALTH, 'content-type': 'application/grpc' })
+          .on('error', () => undefined);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const client of clients) client.destroy();
+    await eventually(() => stage.access.length === before + 250);
+    await stillServes();
+  });
+
   test('a sequence stream that does not read its answers in time is asked to wait, and cancelled as a whole', async () => {
     using client = new GrpcClient(stage.inferencePort);
     const call = client.bidirectional(streamPredictions2, { key: 'infer' });
