@@ -71,8 +71,7 @@ export class ControlPlane implements ManagementPlane {
     try {
       await record.fleet.whenReady();
     } catch (fault) {
-      // Somebody may have unregistered it while it started, and even registered it anew.
-      if (this.#catalog.holds(record)) await this.#registrar.undo(record);
+      await this.#registrar.undo(record);
       throw fault;
     }
     if (record.fleet.readyCount < minWorkers) return PARTIAL;

@@ -229,6 +229,8 @@ export class Registrar {
 
   /** Takes a registration back that failed. Where others have come since, the oldest of them is the default from now on. */
   async undo(record: ModelRecord): Promise<void> {
+    // Somebody may have unregistered it meanwhile, and even registered it anew.
+    if (!this.catalog.holds(record)) return;
     if (this.catalog.isDefault(record)) {
       const heir = this.catalog.versionsOf(record.name).find((other) => other !== record);
       if (heir !== undefined) this.setDefault(heir);
