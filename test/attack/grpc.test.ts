@@ -142,6 +142,10 @@ suite('hostile gRPC clients', () => {
   test('calls without a message, whose clients vanish, end nothing but themselves', async () => {
     const clients = Array.from({ length: 5 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
     const before = stage.access.length;
+    // In the server this would be its end; the test runner only mentions it.
+    const uncaught: unknown[] = [];
+    const note = (error: unknown): void => void uncaught.push(error);
+    process.on('uncaughtExceptionMonitor', note);
     for (const client of clients) {
       client.on('error', () => undefined);
       await once(client, 'remoteSettings');
@@ -155,6 +159,8 @@ suite('hostile gRPC clients', () => {
     for (const client of clients) client.destroy();
     await eventually(() => stage.access.length === before + 250);
     await stillServes();
+    process.off('uncaughtExceptionMonitor', note);
+    assert.deepEqual(uncaught, []);
   });
 
   test('a sequence stream that does not read its answers in time is asked to wait, and cancelled as a whole', async () => {
