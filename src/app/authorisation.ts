@@ -25,7 +25,7 @@ export async function openAuthorisation(settings: Settings, announcements: Annou
   const path = join(settings.server.cwd, 'key_file.json');
   await using claims = new AsyncDisposableStack();
   claims.use(await claimLock(`${path}.lock`, (owner) => takenKeyFile(path, owner)));
-  const keyring = new Keyring();
+  const keyring = new Keyring(systemClock);
   const keyFile = await createKeyFile({
     path,
     expirationMin: settings.auth.tokenLifetimeMin,
@@ -33,7 +33,7 @@ export async function openAuthorisation(settings: Settings, announcements: Annou
     clock: systemClock,
     announcements,
   });
-  const gate = createGate(keyring, new FailureLimiter(systemClock), systemClock);
+  const gate = createGate(keyring, new FailureLimiter(systemClock));
   claims.defer(() => keyFile.remove());
   const held = claims.move();
   return { gate, tokens: keyFile, close: () => held.disposeAsync() };

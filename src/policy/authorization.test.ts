@@ -76,6 +76,16 @@ describe('the gate', () => {
     assert.equal(codeOf(gate, 'Bearer good', scoped('infer')), 'unauthenticated');
   });
 
+  test('gives a key no more time when the clock is set back before anybody used it', () => {
+    const { gate, clock } = setUp();
+    clock.mono = 900;
+    clock.wall = -100;
+    gate.admit('Bearer good', '10.0.0.1', scoped('infer'));
+    clock.mono = 1000;
+    clock.wall = 0;
+    assert.equal(codeOf(gate, 'Bearer good', scoped('infer')), 'unauthenticated');
+  });
+
   test('forgets a key when its slot is filled again', () => {
     const { gate, keyring } = setUp();
     keyring.put('inference', 'newer', { id: 'inference', scopes: [parseScope('infer:*')] }, Infinity);
@@ -106,6 +116,10 @@ describe('the failure limiter', () => {
     const limiter = new FailureLimiter(fakeClock(), { burst: 1, refillSec: 1, maxSources: 100 });
     for (let n = 0; n < 5000; n += 1) limiter.record(`10.0.${n >> 8}.${n & 255}`);
     assert.equal(limiter.size, 100);
+    const crowd = new FailureLimiter(fakeClock());
+    for (let n = 0; n < 200_000; n += 1)
+      crowd.record(`2001:db8:${(n >> 16).toString(16)}:${(n & 0xffff).toString(16)}::1`);
+    assert.equal(crowd.size, 10_000);
   });
 
   test('takes an IPv6 network of 64 bits as one source, and a mapped address as IPv4', () => {
@@ -119,10 +133,10 @@ describe('the failure limiter', () => {
 
 function setUp() {
   const clock = fakeClock();
-  const keyring = new Keyring();
+  const keyring = new Keyring(clock);
   keyring.put('inference', 'good', { id: 'inference', scopes: [parseScope('infer:*')] }, 1000);
   const limiter = new FailureLimiter(clock, { burst: 5, refillSec: 2, maxSources: 10 });
-  return { clock, keyring, gate: createGate(keyring, limiter, clock) };
+  return { clock, keyring, gate: createGate(keyring, limiter) };
 }
 
 function fakeClock() {

@@ -1,5 +1,5 @@
 // The one gate in front of every operation of every protocol: header in, principal out, or a Fault.
-import { Fault, type Clock } from '../kernel/index.ts';
+import { Fault } from '../kernel/index.ts';
 import { parseBearer } from './bearer.ts';
 import type { FailureLimiter } from './failure-limiter.ts';
 import type { Keyring } from './keyring.ts';
@@ -21,14 +21,14 @@ export interface Gate {
   require(principal: Principal, permission: Permission): void;
 }
 
-export function createGate(keyring: Keyring, limiter: FailureLimiter, clock: Clock): Gate {
+export function createGate(keyring: Keyring, limiter: FailureLimiter): Gate {
   return {
     isEnforcing: true,
     admit(authorization, remote, permission) {
       if (permission.kind === 'open') return ANONYMOUS;
       if (authorization === undefined) throw new Fault('unauthenticated', REFUSED);
       const key = parseBearer(authorization);
-      const principal = key === undefined ? undefined : keyring.identify(key, clock.wallTime());
+      const principal = key === undefined ? undefined : keyring.identify(key);
       if (principal === undefined) {
         // Only wrong keys are counted, and a right key always passes: nobody can lock out a neighbour behind the same address.
         if (!limiter.record(remote)) throw new Fault('too_many_failures', TOO_MANY);

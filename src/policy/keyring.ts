@@ -1,5 +1,6 @@
 // The keys that are valid now. Only digests are kept, so a memory dump of this object opens nothing.
 import { hash, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../kernel/index.ts';
 import type { Principal } from './permission.ts';
 
 interface Entry {
@@ -7,11 +8,18 @@ interface Entry {
   readonly digest: Buffer;
   /** Epoch milliseconds; Infinity never expires. */
   readonly expiresAt: number;
+  /** The same instant by the clock that nobody can set; it may stand still while the machine sleeps. */
+  readonly endsAt: number;
 }
 
 export class Keyring {
   readonly #byDigest = new Map<string, Entry>();
   readonly #digestBySlot = new Map<string, string>();
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /**
    * Puts a key into a named slot. The key that was there before stops working at once (surface spec 6.5).
@@ -20,7 +28,8 @@ export class Keyring {
   put(slot: string, key: string, principal: Principal, expiresAt: number): void {
     this.remove(slot);
     const hex = digestOf(key);
-    this.#byDigest.set(hex, { principal, digest: Buffer.from(hex, 'hex'), expiresAt });
+    const endsAt = this.#clock.now() + (expiresAt - this.#clock.wallTime());
+    this.#byDigest.set(hex, { principal, digest: Buffer.from(hex, 'hex'), expiresAt, endsAt });
     this.#digestBySlot.set(slot, hex);
   }
 
@@ -32,14 +41,14 @@ export class Keyring {
   }
 
   /** Whose key this is, or undefined for a wrong or expired one (expired from the instant `expiresAt` on). */
-  identify(key: string, wallTime: number): Principal | undefined {
+  identify(key: string): Principal | undefined {
     const hex = digestOf(key);
     const entry = this.#byDigest.get(hex);
     if (entry === undefined) return undefined;
     // The index is a digest the caller cannot steer towards a neighbour; the compare keeps the last step constant in time.
     if (!timingSafeEqual(entry.digest, Buffer.from(hex, 'hex'))) return undefined;
-    if (wallTime < entry.expiresAt) return entry.principal;
-    // Expired for good: a clock that is set back must not bring it to life again.
+    // Whichever clock says so first: one that is set back must not give a key more time, nor bring it to life again.
+    if (this.#clock.wallTime() < entry.expiresAt && this.#clock.now() < entry.endsAt) return entry.principal;
     this.#byDigest.delete(hex);
     return undefined;
   }

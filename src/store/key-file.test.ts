@@ -107,12 +107,12 @@ describe('the key file', () => {
 
 async function create(path: string, options: { clock?: typeof systemClock; expirationMin?: number } = {}) {
   const clock = options.clock ?? systemClock;
-  const keyring = new Keyring();
+  const keyring = new Keyring(clock);
   const announcements = new Announcements();
   const lines: string[] = [];
   announcements.notice.subscribe((event) => lines.push(event.message));
   const file = await createKeyFile({ path, expirationMin: options.expirationMin ?? 60, keyring, clock, announcements });
-  const gate = createGate(keyring, new FailureLimiter(clock), clock);
+  const gate = createGate(keyring, new FailureLimiter(clock));
   const verbs: readonly Verb[] = ['infer', 'read', 'manage', 'token', 'metrics'];
   const isAdmitted = (key: string, verb: Verb): boolean => {
     try {

@@ -167,14 +167,14 @@ export async function exchangeRaw(port: number, bytes: string): Promise<string> 
 }
 
 function gateWithKeys(clock: Clock) {
-  const keyring = new Keyring();
+  const keyring = new Keyring(clock);
   const put = (key: string, id: string, scopes: readonly string[]): void =>
     keyring.put(id, key, { id, scopes: scopes.map(parseScope) }, Infinity);
   put(KEYS.inference, 'inference', ['infer:*']);
   put(KEYS.management, 'management', ['read:*', 'manage:*', 'metrics:*']);
   put(KEYS.API, 'API', ['token:*']);
   put(KEYS.modelA, 'model-a', ['infer:a', 'manage:a', 'read:a']);
-  return createGate(keyring, new FailureLimiter(clock), clock);
+  return createGate(keyring, new FailureLimiter(clock));
 }
 
 const absent = (): never => {
