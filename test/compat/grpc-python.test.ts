@@ -211,6 +211,16 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
 
     behaviour(
       '5.1',
+      'stricter',
+      'compressed messages are UNIMPLEMENTED: the server unpacks nothing from strangers',
+      async () => {
+        const request = { model_name: 'obey', input: input({ body: 'return ["x"]'.padEnd(5000) }) };
+        failed(await infer('Predictions', request, { isCompressed: true }), 12, 'Compressed messages are not accepted');
+      },
+    );
+
+    behaviour(
+      '5.1',
       'same',
       'a connection older than its age is told to go away; calls on it are finished',
       async () => {

@@ -117,6 +117,23 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
       }
     });
 
+    behaviour('2.10', 'stricter', 'a request that two readers could understand differently is 400', async () => {
+      const refused = errorBody(400, 'BadRequestException', 'Invalid HTTP message.');
+      const to = 'POST /predictions/probe HTTP/1.1\r\n';
+      for (const [what, head] of [
+        ['no Host', 'Content-Length: 1\r\n\r\nx'],
+        ['two Hosts', 'Host: localhost\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx'],
+        ['two lengths', 'Host: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx'],
+        ['a length and chunks', 'Host: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+        ['other codings', 'Host: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+        ['two media types', 'Host: localhost\r\nContent-Type: a/b\r\nContent-Type: c/d\r\nContent-Length: 1\r\n\r\nx'],
+      ] as const) {
+        const answer = await send(to + head);
+        assert.match(answer, /^HTTP\/1\.1 400 /, what);
+        assert.equal(bodyOf(answer), refused, what);
+      }
+    });
+
     behaviour(
       '2.3',
       'same',

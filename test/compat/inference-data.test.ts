@@ -111,6 +111,43 @@ describeWithServer('what a handler is given', fill, { models: ['probe', 'echo'] 
       });
     });
 
+    behaviour(
+      '2.4',
+      'same',
+      'of several fields of one name the last wins, whatever charset the form names',
+      async () => {
+        const headers = { 'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8' };
+        const { data } = await probe({ headers, body: 'a=1&b&a=2&%C3%BC=3' });
+        assert.deepEqual(data, {
+          a: { type: 'bytearray', hex: hex('2') },
+          b: { type: 'bytearray', hex: '' },
+          ü: { type: 'bytearray', hex: hex('3') },
+        });
+      },
+    );
+
+    behaviour(
+      '2.4',
+      'same',
+      'JSON may be any value Python reads: text, null, NaN, and however deeply nested',
+      async () => {
+        const headers = { 'Content-Type': 'application/json' };
+        for (const [body, type] of [
+          ['"text"', 'str'],
+          ['null', 'NoneType'],
+          ['[1]', 'list'],
+          ['NaN', 'float'],
+          ['12', 'int'],
+        ] as const) {
+          // NaN is no JSON outside Python, so the answer is not read as such.
+          const answer = await suite.server.infer('/predictions/probe', { method: 'POST', headers, body });
+          assert.match(answer.text, new RegExp(`"body": \\{"type": "${type}"`), body);
+        }
+        const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+        assert.equal((await probe({ headers, body: deep })).data['body']?.type, 'bytearray');
+      },
+    );
+
     behaviour('2.4', 'same', 'the JSON text that curl -d sends without a header becomes a key', async () => {
       const headers = { 'Content-Type': 'application/x-www-form-urlencoded' };
       const { data } = await probe({ headers, body: '{"a":1}' });

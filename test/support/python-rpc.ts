@@ -29,6 +29,8 @@ export interface RpcSettings {
   readonly timeoutSec?: number;
   /** Calls the service under another full name. */
   readonly wireName?: string;
+  /** Compresses the request with gzip. */
+  readonly isCompressed?: boolean;
 }
 
 export class PythonRpc implements AsyncDisposable {
@@ -51,7 +53,7 @@ export class PythonRpc implements AsyncDisposable {
     settings: RpcSettings = {},
   ): Promise<RpcAnswer> {
     const [service, name] = method.split('/') as [keyof typeof PACKAGES, string];
-    const { key, metadata = [], timeoutSec = 30, wireName } = settings;
+    const { key, metadata = [], timeoutSec = 30, wireName, isCompressed = false } = settings;
     const given = {
       target,
       service: `${PACKAGES[service]}.${service}`,
@@ -59,6 +61,7 @@ export class PythonRpc implements AsyncDisposable {
       requests: Array.isArray(requests) ? requests : [requests],
       metadata: [...metadata, ...(key === undefined ? [] : [['authorization', `Bearer ${key}`]])],
       timeout: timeoutSec,
+      compression: isCompressed,
       ...(wireName === undefined ? {} : { wireName }),
     };
     this.#child.stdin.write(`${JSON.stringify(given)}\n`);

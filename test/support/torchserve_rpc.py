@@ -185,6 +185,8 @@ def call(given):
 
     try:
         settings = {"metadata": [tuple(pair) for pair in given["metadata"]], "timeout": given["timeout"]}
+        if given["compression"]:
+            settings["compression"] = grpc.Compression.Gzip
         answer = ask(iter(requests) if method.client_streaming else requests[0], **settings)
         for message in answer if method.server_streaming else [answer]:
             show(message)
