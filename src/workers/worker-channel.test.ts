@@ -62,6 +62,25 @@ describe('a worker channel', () => {
     assert.deepEqual(heard, ['piece 1/0: x', 'done 1: 200 y']);
   });
 
+  it('fails an answer with more headers than anybody reads, and no other of its batch', () => {
+    const { say, run, heard, condemned } = setUp();
+    run(1, 2);
+    const headers = (count: number) => Array.from({ length: count }, (_, at) => [`x-${at}`, 'y']);
+    say(
+      {
+        t: 'done',
+        b: 1,
+        r: [
+          { n: 1, h: headers(257) },
+          { n: 1, h: headers(256) },
+        ],
+      },
+      'ab',
+    );
+    assert.deepEqual(heard, ['done 1: fault 503, 200 b']);
+    assert.deepEqual(condemned, []);
+  });
+
   it('never lets a failure look like an answer', () => {
     const { say, run, heard } = setUp();
     run(1);

@@ -13,6 +13,10 @@ const MAX_MESSAGE_CHARS = 4096;
 export function parseResult(record: unknown, body: readonly Uint8Array[], bytes: number): BatchResult | Fault {
   const fields = asRecord(record, 'a result');
   if (fields['e'] !== undefined) return itemFault(fields['e']);
+  if (hasTooManyHeaders(fields['h'])) {
+    // A careless handler, not a broken worker: this answer fails, and nothing else.
+    return new Fault('prediction_failed', `The handler set more than ${MAX_HEADERS} response headers.`);
+  }
   return { reply: parseReply(fields, body, bytes), more: fields['more'] === true };
 }
 
@@ -73,9 +77,10 @@ function parseStatus(value: unknown): readonly [number, string] {
   return [code, typeof phrase === 'string' ? phrase.slice(0, MAX_PHRASE_CHARS) : ''];
 }
 
+const hasTooManyHeaders = (value: unknown): boolean => Array.isArray(value) && value.length > MAX_HEADERS;
+
 function parseHeaders(value: unknown): readonly Header[] {
-  if (!Array.isArray(value) || value.length > MAX_HEADERS)
-    throw new ProtocolOffence('headers that are not a short list');
+  if (!Array.isArray(value) || hasTooManyHeaders(value)) throw new ProtocolOffence('headers that are not a short list');
   return value.map((pair: unknown): Header => {
     if (!Array.isArray(pair) || typeof pair[0] !== 'string' || typeof pair[1] !== 'string') {
       throw new ProtocolOffence('a header that is not a pair of texts');

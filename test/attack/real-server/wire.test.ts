@@ -114,6 +114,12 @@ describeSiege(
         assert.match(client.text, /HTTP\/1\.1 200 [^]*\r\n\r\nOK$/, code);
         assert.ok(client.text.length < 32 * 1024);
       }
+      const [worker] = await siege.workersOf('obey');
+      const many = `for i in range(300):\n  context.set_response_header(0, 'X' + str(i), 'y')\nreturn ['x']`;
+      const refused = await exchangeRaw(siege.inferencePort, post('/predictions/obey', many, last));
+      assert.equal(statusOf(refused), 503);
+      assert.match(refused, /more than 256 response headers/);
+      assert.equal((await siege.workersOf('obey'))[0]?.pid, worker?.pid);
       for (const status of [0, 100, 99_999, -200]) {
         const code = `context.set_response_status(${status}, 'x', 0)\nreturn ['x']`;
         const answer = await exchangeRaw(siege.inferencePort, post('/predictions/obey', code, last));
