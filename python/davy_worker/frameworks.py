@@ -51,7 +51,7 @@ def import_early(handler: str | None, model_dir: str) -> None:
     sources = _sources(model_dir)
     for path in sources:
         wanted |= _imported(path)
-    own = f"{handler_module_name(handler or '')}.py"
+    own = f"{handler_module_name((handler or '').partition(':')[0])}.py"
     if not any(os.path.basename(path) == own for path in sources):
         wanted |= set(BUILTIN)
     for name in KNOWN:

@@ -7,6 +7,7 @@ installation: a ``json.py`` or ``torch.py`` in an archive must not become everyb
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from importlib.machinery import (
@@ -19,6 +20,8 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 FRAMEWORKS = frozenset(
     (
@@ -62,6 +65,15 @@ def open_archive(model_dir: str, packages: str | None = None) -> None:
     sys.path_hooks.insert(0, _archive_hook(model_dir))
     sys.path[:] = [model_dir, *([packages] if packages else []), *trusted]
     sys.path_importer_cache.clear()
+    _tell_hidden_modules(model_dir)
+
+
+def _tell_hidden_modules(model_dir: str) -> None:
+    """TorchServe would import these; here a user needs to know why their module is not the one they get."""
+    with os.scandir(model_dir) as entries:
+        names = {entry.name.removesuffix(".py") for entry in entries if entry.is_dir() or entry.name.endswith(".py")}
+    for name in sorted(names & RESERVED):
+        logger.warning("`import %s` gives the module of Python or of the framework, not the archive's: rename that", name)
 
 
 class _ReservedFinder:

@@ -24,13 +24,14 @@ handle = entry
 const PACKAGED = `
 from helpers.text import shout
 from helpers import numbers
+from folder.without.init import NUMBER
 
 def handle(data, context):
     if data is None:
         return None
     with open("data/words.txt") as file:
         word = file.read()
-    return [shout(word) + str(numbers.ANSWER)] * len(data)
+    return [shout(word) + str(numbers.ANSWER + NUMBER)] * len(data)
 `;
 const BATCHED = 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 2\nmaxBatchDelay: 400\n';
 /** What the context knows while the model is loaded, told afterwards. */
@@ -110,7 +111,8 @@ const fill = (store: TestStore): void => {
   store.add('packaged', PACKAGED, {
     files: {
       'helpers/__init__.py': '',
-      'helpers/numbers.py': 'ANSWER = 42\n',
+      'folder/without/init.py': 'NUMBER = 1\n',
+      'helpers/numbers.py': 'ANSWER = 41\n',
       'helpers/text.py': 'def shout(word):\n    return word.strip().upper() + "!"\n',
       'data/words.txt': 'hello\n',
     },
@@ -123,6 +125,13 @@ const fill = (store: TestStore): void => {
   store.add('unstreamed', UNSTREAMED);
   store.add('streamed', STREAMED, { config: BATCHED });
   store.add('both', BOTH);
+  store.add(
+    'shadowing',
+    'import profile\n\ndef handle(data, context):\n    return data and [str(hasattr(profile, "MINE"))]\n',
+    {
+      files: { 'profile.py': 'MINE = True\n' },
+    },
+  );
   store.add('cuda', fails('raise RuntimeError("CUDA out of memory")'));
   store.add('runtime', fails('raise RuntimeError("something else")'));
   store.add('memory', fails('raise MemoryError()'));
@@ -163,6 +172,16 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
     behaviour('9.1', 'same', 'a handler imports packages of its archive and opens files relative to it', async () => {
       assert.equal(await ask('packaged'), 'HELLO!42');
     });
+
+    behaviour(
+      '9.1',
+      'stricter',
+      'a module of the archive never stands in for one of Python’s or torch’s; the log says to rename it',
+      async () => {
+        assert.equal(await ask('shadowing'), 'False');
+        await suite.server.until(/shadowing_1\.0-stdout MODEL_LOG - `import profile` gives the module of Python/);
+      },
+    );
 
     behaviour('9.1', 'same', 'a module with a function handle and a class is in function mode', async () => {
       assert.equal(await ask('both'), 'OK');

@@ -45,6 +45,7 @@ def handle(data, context):
 const ASYNC = `
 import asyncio
 import os
+from ts.handler_utils.utils import send_intermediate_predict_response
 
 class Asynchronous:
     def initialize(self, context):
@@ -54,6 +55,10 @@ class Asynchronous:
         word = bytes(data[0]["body"]).decode()
         if word == "die":
             os._exit(1)
+        if word.startswith("stream"):
+            for piece in range(3):
+                send_intermediate_predict_response([word + " "], context.request_ids, "ok", 200, context)
+                await asyncio.sleep(0.05)
         await asyncio.sleep({"wait": 60, "slow": 1.5}.get(word, 0))
         return [word]
 `;
@@ -200,6 +205,15 @@ describeWithServer('limits of workers', fill, { models, config }, (suite) => {
     behaviour('10.6', 'same', 'may answer later than responseTimeout', async () => {
       await suite.server.ready('concurrent');
       assert.equal((await post('concurrent', 'slow')).text, 'slow');
+    });
+
+    behaviour('10.6', 'same', 'stream to each of several clients its own pieces', async () => {
+      const words = ['stream1', 'stream2', 'stream3'];
+      const answers = await Promise.all(words.map((word) => post('concurrent', word)));
+      assert.deepEqual(
+        answers.map(({ text }) => text),
+        words.map((word) => `${word} ${word} ${word} ${word}`),
+      );
     });
 
     behaviour(
