@@ -103,6 +103,7 @@ describe('a wheel', () => {
   test('stands for every combination in its name', () => {
     assert.deepEqual(parseWheelName('Six.Pack-1.0-py2.py3-none-any.whl'), {
       project: 'six-pack',
+      version: '1.0',
       tags: ['py2-none-any', 'py3-none-any'],
     });
     for (const name of ['six-1.0.tar.gz', '../six-1.0-py3-none-any.whl', 'six.whl', '']) {
@@ -118,9 +119,37 @@ describe('a wheel', () => {
     const files = ['a-1-py3-none-any.whl', 'a-1-cp311-cp311-linux_x86_64.whl', 'a-1-cp310-cp310-win32.whl'].map(
       (fileName) => ({ fileName }),
     );
-    assert.equal(bestWheel(files, 'a', tags)?.fileName, 'a-1-cp311-cp311-linux_x86_64.whl');
-    assert.equal(bestWheel(files.slice(2), 'a', tags), undefined);
-    assert.equal(bestWheel(files, 'b', tags), undefined);
+    const a1 = { name: 'a', version: '1' };
+    assert.equal(bestWheel(files, a1, tags)?.fileName, 'a-1-cp311-cp311-linux_x86_64.whl');
+    assert.equal(bestWheel(files.slice(2), a1, tags), undefined);
+    assert.equal(bestWheel(files, { name: 'b', version: '1' }, tags), undefined);
+  });
+
+  test('is of the version that was asked for, however that is spelled', () => {
+    const fits = (file: string, version: string): boolean =>
+      bestWheel(
+        [{ fileName: `a-${file}-py3-none-any.whl` }],
+        { name: 'a', version },
+        new Map([['py3-none-any', 0]]),
+      ) !== undefined;
+    for (const [file, version] of [
+      ['1.0', '1'],
+      ['1', '1.0.0'],
+      ['2.1.0+cpu', '2.1.0+CPU'],
+      ['2.1.0_cpu', '2.1+cpu'],
+      ['1.0.post1', '1.0.0.post1'],
+      ['1.10', '1.10'],
+      ['1.0rc1', 'v1.0rc1'],
+    ] as const)
+      assert.ok(fits(file, version), `${file} ${version}`);
+    for (const [file, version] of [
+      ['1.1', '1.10'],
+      ['1.0', '1.0.1'],
+      ['1.0', '10'],
+      ['1.0.1', '1.1'],
+      ['1.0.post1', '1.0'],
+    ] as const)
+      assert.ok(!fits(file, version), `${file} ${version}`);
   });
 
   test('is spread as the specification says, without its scripts', () => {

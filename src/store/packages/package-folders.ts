@@ -84,13 +84,14 @@ export class PackageFolders implements PackageProvider {
   }
 
   async #choose(
-    { name, version, hashes }: PinnedRequirement,
+    requirement: PinnedRequirement,
     rank: ReadonlyMap<string, number>,
     signal: AbortSignal,
   ): Promise<IndexFile> {
+    const { name, version, hashes } = requirement;
     const files = await this.#index.filesOf(name, signal);
     const pinned = files.filter(({ sha256 }) => hashes.includes(sha256));
-    const wheel = bestWheel(pinned, name, rank);
+    const wheel = bestWheel(pinned, requirement, rank);
     if (wheel !== undefined) return wheel;
     const why =
       pinned.length === 0 ? 'no file of the index has one of its hashes' : 'none of its files is a wheel that fits';
@@ -122,9 +123,14 @@ export class PackageFolders implements PackageProvider {
       if (installed === null) continue;
       const to = join(all.dir, 'files', installed);
       for (let folder = dirname(installed); folder !== '.'; folder = dirname(folder)) folders.add(folder);
-      await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-      // Two wheels may bring the same file of a shared package: the later one stays, as with pip.
-      await rename(join(own.dir, 'files', name), to);
+      try {
+        await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+        // Two wheels may bring the same file of a shared package: the later one stays, as with pip.
+        await rename(join(own.dir, 'files', name), to);
+      } catch (cause) {
+        const message = `two of its packages bring ${quote(installed)}, one as a file and one as a folder`;
+        throw new Fault('model_error', message, { cause });
+      }
       adopted.set(installed, bytes);
     }
     all.adopt([...adopted], [...folders]);

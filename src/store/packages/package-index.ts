@@ -97,10 +97,14 @@ function filesOfJson(page: string, base: URL): readonly IndexFile[] {
   });
 }
 
+/** An anchor with its attributes and its text. Nothing in it reaches over a `<`, so a page takes time by its length only. */
+const ANCHOR = /<a\s((?:[^<>"']|"[^"<]*"|'[^'<]*')*)>([^<]*)<\/a>/gi;
+const HREF = /(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)')/i;
+
 /** Anchors with the hash in their fragment. */
-function filesOfHtml(page: string, base: URL): readonly IndexFile[] {
-  const anchors = page.matchAll(/<a\s[^>]*?href\s*=\s*(?:"([^"]*)"|'([^']*)')[^>]*>([^<]*)<\/a>/gi);
-  return [...anchors].flatMap(([, double, single, text]) => {
+export function filesOfHtml(page: string, base: URL): readonly IndexFile[] {
+  return [...page.matchAll(ANCHOR)].flatMap(([, attributes = '', text]) => {
+    const [, double, single] = HREF.exec(attributes) ?? [];
     const href = (double ?? single ?? '').replaceAll('&amp;', '&');
     const sha256 = /#(?:.*&)?sha256=([0-9a-fA-F]{64})/.exec(href)?.[1];
     return indexFile(text?.trim(), href.replace(/#.*$/, ''), sha256, base);
