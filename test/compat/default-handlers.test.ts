@@ -119,8 +119,16 @@ class Halves(torch.nn.Module):
 torch.jit.script(Halves()).save("halves.pt")
 Image.new("RGB", (260, 240), (200, 30, 90)).save("pink.png")
 Image.new("RGB", (40, 20), (10, 10, 10)).save("small.png")
+Image.new("L", (40, 20), 100).save("grey.png")
+Image.new("RGBA", (40, 20), (10, 200, 10, 100)).save("clear.png")
+Image.new("P", (40, 20), 3).save("indexed.png")
+Image.new("RGB", (400, 200), (10, 200, 10)).save("photo.jpg")
+Image.new("1", (20000, 20000)).save("bomb.png")
 `;
-const ASSETS = ['seven.pt', 'text.pt', 'source_vocab.pt', 'halves.pt', 'pink.png', 'small.png'] as const;
+const ASSETS = [
+  ...(['seven.pt', 'text.pt', 'source_vocab.pt', 'halves.pt'] as const),
+  ...(['pink.png', 'small.png', 'grey.png', 'clear.png', 'indexed.png', 'photo.jpg', 'bomb.png'] as const),
+] as const;
 
 let assets: ReadonlyMap<string, Buffer> = new Map();
 const asset = (name: (typeof ASSETS)[number]): Buffer => assets.get(name)!;
@@ -162,7 +170,7 @@ const fill = (store: TestStore): void => {
     },
   });
   store.add('pictures', '', {
-    config,
+    config: `${config}batchSize: 3\nmaxBatchDelay: 200\n`,
     model: { handler: 'image_classifier', modelFile: 'seven.py', serializedFile: 'seven.pt' },
     files: { 'seven.py': SEVEN, 'seven.pt': asset('seven.pt') },
   });
@@ -267,6 +275,48 @@ describeWithServer('default handlers with torch', fill, { models, config }, (sui
     const lists = await ask('/predictions/pictures', JSON.stringify({ data: tensor }), json);
     assert.equal(Object.keys(lists.json<object>()).length, 5);
   });
+
+  behaviour('9.4', 'same', 'image_classifier answers each request of a batch by its own image', async () => {
+    const alone = await Promise.all(
+      (['pink.png', 'small.png'] as const).map((name) => ask('/predictions/pictures', asset(name))),
+    );
+    assert.notEqual(alone[0]!.text, alone[1]!.text);
+    const mixed = ['pink.png', 'small.png', 'pink.png', 'small.png', 'pink.png'] as const;
+    const together = await Promise.all(mixed.map((name) => ask('/predictions/pictures', asset(name))));
+    const shares = ({ text }: Exchanged): readonly string[] => [...text.matchAll(/\d\.\d{4}/g)].map(([share]) => share);
+    assert.deepEqual(
+      together.map(shares),
+      mixed.map((name) => shares(alone[name === 'pink.png' ? 0 : 1]!)),
+    );
+  });
+
+  behaviour(
+    '9.4',
+    'stricter',
+    'bytes that are no image, and images of more pixels than Pillow allows, fail their own request only',
+    async () => {
+      const answers = await Promise.all(
+        [Buffer.from('no image'), asset('pink.png'), asset('bomb.png')].map((body) =>
+          suite.server.infer('/predictions/pictures', { method: 'POST', body }),
+        ),
+      );
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [503, 200, 503],
+      );
+    },
+  );
+
+  behaviour(
+    '9.4',
+    'same',
+    'image_classifier takes PNG and JPEG, and grey, transparent and indexed images too',
+    async () => {
+      for (const name of ['grey.png', 'clear.png', 'indexed.png', 'photo.jpg'] as const) {
+        assert.equal(Object.keys((await ask('/predictions/pictures', asset(name))).json<object>()).length, 5, name);
+      }
+    },
+  );
 
   behaviour(
     '9.4',
