@@ -20,6 +20,7 @@ import { openModelStore } from './model-store.ts';
 import type { GrpcListeners } from '../grpc/index.ts';
 import { openListeners, type ListenerDeps, type Listeners } from './listeners.ts';
 import { listeningLine } from './listening-line.ts';
+import { readLogPlan } from './log-plan.ts';
 import { inspectMachine } from './machine.ts';
 import { openPackages } from './packages.ts';
 import { servingSettings } from './serving-settings.ts';
@@ -42,6 +43,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const machine = inspectMachine(settings);
   const announcements = new Announcements();
 
+  const { plan, notices } = readLogPlan(settings, process.env);
   const logs = starting.use(
     await createLogs({
       announcements,
@@ -49,12 +51,13 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       logDir: settings.log.dir,
       metricsDir: settings.log.metricsDir,
       consoleFd: 1,
+      plan,
       // What SageMaker's containers set, and count failures by (surface spec 11).
       telemetryVersion: process.env['SM_TELEMETRY_LOG'] ? SERVER_VERSION : undefined,
     }),
   );
   for (const line of configurationDump(settings, machine)) logs.say('info', line);
-  for (const notice of settings.notices) logs.say('warn', notice);
+  for (const notice of [...settings.notices, ...notices]) logs.say('warn', notice);
   const metricsConfig = readMetricsConfig(settings);
   const metrics = starting.use(
     createMetrics({

@@ -18,7 +18,6 @@ export const FEATURES = {
   gpu: { status: 'ready', title: 'GPU assignment' },
   parallelModels: { status: 'later', title: 'multi-process models' },
   cpuLauncher: { status: 'later', title: 'the CPU launcher' },
-  log4j: { status: 'never', title: 'log4j2' },
   metricsCommand: { status: 'never', title: 'a separate program for system metrics' },
   debugging: { status: 'later', title: 'attaching to a worker by hand' },
   cppBackend: { status: 'never', title: 'the C++ backend' },

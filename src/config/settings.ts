@@ -247,7 +247,7 @@ export interface Settings {
 
   readonly log: {
     readonly format: 'text' | 'json';
-    /** log4j2 XML of TorchServe, from `--log-config`. */
+    /** log4j2 XML, from `--log-config`. */
     readonly configFile: string | undefined;
     /** Absolute directory of log files (LOG_LOCATION, else `logs`). */
     readonly dir: string;

@@ -17,7 +17,7 @@ export function addServeOptions(command: Command): Command {
     .option('--python <command>', 'interpreter of Python workers')
     .option('--ncs, --no-config-snapshots', 'neither read nor write snapshots')
     .option('--workflow-store <dir>', 'directory of workflow archives')
-    .option('--log-config <file>', "TorchServe's log4j2 file")
+    .option('--log-config <file>', 'log4j2 XML file: levels, files and patterns of the logs')
     .addOption(new Option('--cpp-log-config <file>').hideHelp())
     .addOption(new Option('--ppath, --plugins-path <path>').hideHelp())
     .option('--set <key=value...>', 'any key of docs/configuration.md');

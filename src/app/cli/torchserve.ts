@@ -45,7 +45,7 @@ export async function main(args: readonly string[], io: Io = processIo()): Promi
     .option('--model-store <dir>', 'directory of model archives')
     .option('--workflow-store <dir>', 'directory of workflow archives')
     .option('--models <models...>', 'models to load: all, or [name=]location ...')
-    .option('--log-config <file>', 'log4j2 configuration file')
+    .option('--log-config <file>', 'log4j2 XML file: levels, files and patterns of the logs')
     .option('--cpp-log-config <file>', 'log configuration of the C++ backend')
     .option('--foreground', 'stay attached; with --stop: wait')
     .option('--ncs, --no-config-snapshots', 'neither read nor write snapshots')

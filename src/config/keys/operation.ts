@@ -57,8 +57,7 @@ export const SERVER_KEYS = {
   }),
   log_config: davyKey(path, {
     env: null,
-    doc: 'TorchServe’s log4j2 XML file. Flag `--log-config`. Davy’s log files have fixed names (docs/operations.md).',
-    feature: 'log4j',
+    doc: 'log4j2 XML file: its levels, files, rolling sizes and patterns count (docs/operations.md). Flag `--log-config`.',
   }),
   model_server_home: torchserveKey(path, {
     isEnvAlwaysRead: true,

@@ -15,11 +15,17 @@ export interface LogRecord {
   readonly message: string;
 }
 
-const LEVEL: Readonly<Record<LogLevel, string>> = { debug: 'DEBUG', info: 'INFO ', warn: 'WARN ', error: 'ERROR' };
+/** `%-5p`. */
+export const LEVEL_NAMES: Readonly<Record<LogLevel, string>> = {
+  debug: 'DEBUG',
+  info: 'INFO ',
+  warn: 'WARN ',
+  error: 'ERROR',
+};
 
 /** `%d{ISO8601} [%-5p] %t %c - %m%n`: the console, ts_log.log and model_log.log. */
 export function fullLine(time: string, record: LogRecord): string {
-  return `${time} [${LEVEL[record.level]}] ${record.thread} ${record.logger} - ${record.message}\n`;
+  return `${time} [${LEVEL_NAMES[record.level]}] ${record.thread} ${record.logger} - ${record.message}\n`;
 }
 
 /** `%d{ISO8601} - %m%n`: access_log.log and the two metrics files. */

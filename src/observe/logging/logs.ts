@@ -1,4 +1,5 @@
 // The server's logs: listens to the announcements, writes TorchServe's files and console (surface spec 11) or JSON lines.
+import type { LogPlan } from '../../config/index.ts';
 import { systemClock, type Clock } from '../../kernel/index.ts';
 import type { Announcements, WorkerEvent } from '../../serving/index.ts';
 import { escapeText, MAX_LINE_CHARS } from './escape.ts';
@@ -21,6 +22,8 @@ export interface LogOptions {
   /** 1 for stdout; undefined for no console. */
   readonly consoleFd: number | undefined;
   readonly clock?: Clock;
+  /** The operator's own log configuration (`log_config`). */
+  readonly plan?: LogPlan | undefined;
   /** The version that TELEMETRY_METRICS lines name, one for each worker that fails; undefined writes none. */
   readonly telemetryVersion?: string | undefined;
 }
@@ -43,10 +46,10 @@ const SERVER_LOGGER = 'org.pytorch.serve.ModelServer';
 /** Opens all five files, or throws the error of the one that cannot be opened. */
 export async function createLogs(options: LogOptions): Promise<Logs> {
   const clock = options.clock ?? systemClock;
-  const streams = await openStreams({ ...options, clock });
-  const lowest = RANK[options.level ?? 'info'];
+  const streams = await openStreams({ ...options, clock, routes: options.plan?.routes });
+  const rankOf = thresholds(options);
   const put = (stream: LogStream, level: LogLevel, thread: string, logger: string, message: string): void => {
-    if (RANK[level] >= lowest) streams.emit({ stream, level, thread, logger, message } satisfies LogRecord);
+    if (RANK[level] >= rankOf(logger)) streams.emit({ stream, level, thread, logger, message } satisfies LogRecord);
   };
   const workerLines = new WorkerLines(clock, options.telemetryVersion);
   const subscriptions = subscribe(options.announcements, clock, workerLines, put);
@@ -61,6 +64,21 @@ export async function createLogs(options: LogOptions): Promise<Logs> {
       for (const subscription of subscriptions) subscription.unsubscribe();
       await streams.close();
     },
+  };
+}
+
+/** The lowest rank that is written, by logger; their names are few. */
+function thresholds({ level, plan }: LogOptions): (logger: string) => number {
+  const lowest = RANK[level ?? 'info'];
+  if (plan === undefined) return () => lowest;
+  const known = new Map<string, number>();
+  return (logger) => {
+    const found = known.get(logger);
+    if (found !== undefined) return found;
+    const threshold = plan.levelOf(logger);
+    const rank = threshold === 'off' ? Number.POSITIVE_INFINITY : RANK[threshold];
+    known.set(logger, rank);
+    return rank;
   };
 }
 
