@@ -75,6 +75,10 @@ describeWithServer(
       assert.equal((await call('ServerMetadata')).code, 12);
     });
 
+    behaviour('2.9', 'same', 'ts_open_inference_protocol=true switches it on for REST as well', async () => {
+      assert.equal((await suite.server.infer('/v2/health/ready')).text, '{\n  "ready": true\n}\n');
+    });
+
     behaviour(
       '5.6',
       'same',
@@ -255,6 +259,17 @@ describeWithServer(
   (store) => store.add('noop', NOOP),
   {},
   (suite) => {
+    behaviour(
+      '2.9',
+      'same',
+      'the Open Inference Protocol’s health routes do not exist unless switched on',
+      async () => {
+        for (const path of ['/v2', '/v2/health/live', '/v2/health/ready']) {
+          assert.equal((await suite.server.infer(path)).status, 404, path);
+        }
+      },
+    );
+
     behaviour('5.6', 'same', 'the protocol’s service is not implemented unless it is switched on', async () => {
       await using rpc = new PythonRpc();
       for (const wireName of [

@@ -28,7 +28,13 @@ def handle(data, context):
 
 const probeOnly = (store: TestStore): void => store.add('probe', PROBE);
 
-describeWithServer('the routes of KServe', probeOnly, { models: ['probe'] }, (suite) => {
+const switchedOff = {
+  models: ['probe'],
+  config: ['ts_open_inference_protocol=true'],
+  env: { TS_OPEN_INFERENCE_PROTOCOL: 'none' },
+};
+
+describeWithServer('the routes of KServe', probeOnly, switchedOff, (suite) => {
   behaviour(
     '2.1',
     'same',
@@ -56,7 +62,7 @@ describeWithServer('the routes of KServe', probeOnly, { models: ['probe'] }, (su
     assert.equal((await suite.server.infer('/v1/models/none:predict')).status, 404);
   });
 
-  behaviour('2.9', 'same', 'the Open Inference Protocol’s health routes do not exist unless switched on', async () => {
+  behaviour('2.9', 'same', 'any other TS_OPEN_INFERENCE_PROTOCOL switches it off, whatever the file says', async () => {
     for (const path of ['/v2', '/v2/health/live', '/v2/health/ready']) {
       assert.equal((await suite.server.infer(path)).status, 404, path);
     }
@@ -103,33 +109,6 @@ describeWithServer(
         );
       }
     });
-  },
-);
-
-describeWithServer(
-  'the Open Inference Protocol by property',
-  () => {},
-  { config: ['ts_open_inference_protocol=true'] },
-  (suite) => {
-    behaviour('2.9', 'same', 'ts_open_inference_protocol=true switches it on as well', async () => {
-      assert.equal((await suite.server.infer('/v2/health/ready')).text, '{\n  "ready": true\n}\n');
-    });
-  },
-);
-
-describeWithServer(
-  'the Open Inference Protocol switched off',
-  () => {},
-  { config: ['ts_open_inference_protocol=true'], env: { TS_OPEN_INFERENCE_PROTOCOL: 'none' } },
-  (suite) => {
-    behaviour(
-      '2.9',
-      'same',
-      'any other TS_OPEN_INFERENCE_PROTOCOL switches it off, whatever the file says',
-      async () => {
-        assert.equal((await suite.server.infer('/v2/health/ready')).status, 404);
-      },
-    );
   },
 );
 

@@ -19,23 +19,6 @@ const TLS = join(import.meta.dirname, '..', 'fixtures', 'tls');
 const fill = (store: TestStore): void => store.add('noop', NOOP);
 
 describeWithServer('listeners', fill, { models: ['noop'] }, (suite) => {
-  behaviour('1.3', 'same', 'each listener serves its own routes and no other', async () => {
-    const { inference, management, metrics } = suite.server;
-    const status = async (base: string, path: string): Promise<number> => (await exchange(`${base}${path}`)).status;
-    assert.deepEqual(
-      await Promise.all([status(inference, '/ping'), status(inference, '/models'), status(inference, '/metrics')]),
-      [200, 404, 404],
-    );
-    assert.deepEqual(
-      await Promise.all([status(management, '/models'), status(management, '/ping'), status(management, '/metrics')]),
-      [200, 404, 404],
-    );
-    assert.deepEqual(
-      await Promise.all([status(metrics, '/metrics'), status(metrics, '/ping'), status(metrics, '/models')]),
-      [200, 404, 404],
-    );
-  });
-
   behaviour('1.5', 'same', 'Model server started. is a line of its own on stdout', () => {
     assert.match(suite.server.output(), /^Model server started\.$/m);
   });

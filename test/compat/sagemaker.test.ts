@@ -1,4 +1,4 @@
-// The SageMaker routes and the MMS ones (surface spec 2.1).
+// The SageMaker routes (surface spec 2.1) as its containers use them.
 import assert from 'node:assert/strict';
 import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
@@ -33,17 +33,5 @@ describeWithServer('SageMaker', fill, { models: ['probe'] }, (suite) => {
     assert.equal((await suite.server.infer('/models/noop/invoke', { method: 'POST' })).text, 'OK');
     const missing = await suite.server.infer('/models/none/invoke', { method: 'POST' });
     assert.equal(missing.text, errorBody(404, 'ModelNotFoundException', 'Model not found: none'));
-  });
-
-  behaviour('2.1', 'same', 'MMS’s routes run a model, with a version or without', async () => {
-    assert.equal((await suite.server.infer('/noop/predict')).text, 'OK');
-    assert.equal((await suite.server.infer('/noop/1.0/predict')).text, 'OK');
-    assert.equal((await suite.server.infer('/noop/2.0/predict')).status, 404);
-  });
-
-  behaviour('2.1', 'same', 'every method runs inference, and trailing slashes do not matter', async () => {
-    for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH']) {
-      assert.equal((await suite.server.infer('/predictions/noop/', { method })).text, 'OK', method);
-    }
   });
 });
