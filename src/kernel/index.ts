@@ -10,3 +10,4 @@ export { mergeCrumbs, releaseBytes } from './bytes.ts';
 export { UnreadAnswers, type Reader } from './unread-answers.ts';
 export { displayUrl } from './display-url.ts';
 export { bindFailure } from './bind-failure.ts';
+export { fileFailure } from './file-failure.ts';

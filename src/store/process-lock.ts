@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Fault } from '../kernel/index.ts';
+import { Fault, fileFailure } from '../kernel/index.ts';
 
 /** Two starts that meet over the lock of a dead server need one more look; more than a few looks mean something else. */
 const MAX_TRIES = 5;
@@ -17,7 +17,10 @@ export async function claimLock(path: string, taken: (owner: string) => Fault): 
   const text = `${JSON.stringify({ pid: process.pid, startedAt: startTimeOf(process.pid) ?? '' })}\n`;
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     if (await place(path, text)) return { [Symbol.asyncDispose]: () => release(path, text) };
-    const found = await readFile(path, 'utf8').catch(() => undefined);
+    const found = await readFile(path, 'utf8').catch((cause: unknown) => {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw fileFailure(path, cause, 'remove it if no other server runs here, or start in another directory');
+    });
     if (found === undefined) continue;
     const pid = livingOwner(found);
     if (pid !== undefined) throw taken(`another running server (pid ${pid})`);

@@ -49,3 +49,17 @@ test('of many starts over a dead server’s lock exactly one succeeds', async ()
     assert.deepEqual(await readdir(dir.path), []);
   }
 });
+
+test('a state directory that cannot be made is refused with the key that names another', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'davy-state-'));
+  try {
+    await writeFile(join(dir, 'file'), '');
+    await assert.rejects(
+      claimStateDirectory(join(dir, 'file', 'state')),
+      (thrown) =>
+        thrown instanceof Fault && thrown.code === 'invalid_configuration' && /state_dir=/.test(thrown.message),
+    );
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});

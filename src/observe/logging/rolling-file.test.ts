@@ -61,6 +61,14 @@ test('a link in place of the file is refused', async (t) => {
   const directory = await temporaryDirectory(t);
   await symlink(join(directory, 'elsewhere'), join(directory, 'ts_log.log'));
   await assert.rejects(openRollingFile({ path: join(directory, 'ts_log.log'), clock: clockAt(MAY_30) }), {
-    code: 'ELOOP',
+    code: 'invalid_configuration',
+    message: /symbolic link/,
   });
+});
+
+test('a log that cannot be opened is named with the variable that moves it', async (t) => {
+  const dir = await temporaryDirectory(t);
+  const path = join(dir, 'x.log', 'ts_log.log');
+  await (await openRollingFile({ path: join(dir, 'x.log'), clock: clockAt(0) })).close();
+  await assert.rejects(openRollingFile({ path, clock: clockAt(0) }), /ts_log\.log: .* LOG_LOCATION/);
 });

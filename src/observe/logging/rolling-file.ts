@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'nod
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import type { Clock } from '../../kernel/index.ts';
+import { fileFailure, type Clock } from '../../kernel/index.ts';
 import type { LineTarget } from './line-writer.ts';
 
 export interface RollingOptions {
@@ -21,11 +21,19 @@ const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT |
 const FILE_MODE = 0o640;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
+/** Throws Fault `invalid_configuration` that names the fix. */
 export async function openRollingFile(options: RollingOptions): Promise<LineTarget> {
-  await mkdir(dirname(options.path), { recursive: true, mode: 0o750 });
-  const file = await open(options.path, OPEN_FLAGS, FILE_MODE);
+  const file = await openLog(options.path).catch((cause: unknown) => {
+    const fix = `let this user write to ${dirname(options.path)}, or set LOG_LOCATION and METRICS_LOCATION to other directories`;
+    throw fileFailure(options.path, cause, fix);
+  });
   const { size, mtimeMs } = await file.stat();
   return new RollingFile(options, file, size, size > 0 ? mtimeMs : options.clock.wallTime());
+}
+
+async function openLog(path: string): Promise<FileHandle> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o750 });
+  return open(path, OPEN_FLAGS, FILE_MODE);
 }
 
 class RollingFile implements LineTarget {

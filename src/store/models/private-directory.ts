@@ -1,17 +1,23 @@
 // Directories that only this server may enter. A path that somebody else prepared is refused, not adopted.
 import { chmod, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault } from '../../kernel/index.ts';
+import { Fault, fileFailure } from '../../kernel/index.ts';
 
 /** Makes `path` (parents included) with mode 0700, or checks that it is a real directory of ours. */
 export async function privateDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw fileFailure(
+      path,
+      cause,
+      'let this user write there, or choose another directory: state_dir=PATH in config.properties',
+    );
+  });
   const found = await lstat(path);
   const owner = process.geteuid?.() ?? found.uid;
   if (!found.isDirectory() || found.uid !== owner) {
     throw new Fault(
       'invalid_configuration',
-      `${path} is not a directory that belongs to this user; choose another one.`,
+      `${path} is not a directory that belongs to this user; choose another one: state_dir=PATH in config.properties.`,
     );
   }
   if ((found.mode & 0o077) !== 0) await chmod(path, 0o700);
