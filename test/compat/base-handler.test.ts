@@ -176,6 +176,12 @@ const fill = (store: TestStore): void => {
   const objects = { model: { modelFile: 'sum.py', serializedFile: 'object.pt' } };
   store.add('objects', LOADER, { ...objects, files: { 'sum.py': SUM, 'object.pt': asset('object.pt') } });
   store.add('absent', LOADER, { model: { modelFile: 'none.py' } });
+  const native = Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), Buffer.alloc(1000)]);
+  store.add('native', LOADER, {
+    config: 'pt2: {export: {aot_compile: true}}\n',
+    model: { serializedFile: 'net.so' },
+    files: { 'net.so': native },
+  });
 };
 
 interface Loaded {
@@ -251,9 +257,9 @@ describeWithServer('handlers on BaseHandler', fill, { models: ['digits', 'loader
   behaviour(
     '9.3',
     'stricter',
-    'a file that the manifest names and the archive lacks, or that holds pickled objects, is refused',
+    'a file that the manifest names and the archive lacks, or that holds pickled objects or native code (AOTInductor), is refused',
     async () => {
-      for (const model of ['absent', 'objects']) {
+      for (const model of ['absent', 'objects', 'native']) {
         const answer = await suite.server.admin(`/models?url=${model}`, 'POST');
         assert.deepEqual(
           [answer.status, answer.json<{ type: string }>().type],
