@@ -33,7 +33,9 @@ const fill = (store: TestStore): void => {
   store.addArchive('v2.mar', 'twice', VERSION_2, { model: { modelName: 'twice', modelVersion: '2.0' } });
 };
 
-describeWithServer('the routes of inference', fill, { models: ['probe', 'dotted.name-1_x'] }, (suite) => {
+const options = { models: ['probe', 'dotted.name-1_x'], config: ['plugins_path=/opt/plugins'] };
+
+describeWithServer('the routes of inference', fill, options, (suite) => {
   const at = (path: string, options: ExchangeOptions = {}): Promise<Exchanged> => suite.server.infer(path, options);
   const headersSeen = async (path: string): Promise<Probed['headers']> => {
     const answer = await at(path, { method: 'POST', body: 'x' });
@@ -254,6 +256,16 @@ describeWithServer('the routes of inference', fill, { models: ['probe', 'dotted.
         await isNotFound(path, { method: 'POST', body: 'x' });
       }
     });
+
+    behaviour(
+      '2.1',
+      'absent',
+      'Java plugins are not loaded: the log says so, and their endpoints are 404',
+      async () => {
+        await suite.server.until(/plugins_path/);
+        await isNotFound('/execution-parameters');
+      },
+    );
 
     behaviour('2.1', 'same', '/wfpredict/{workflow}, in any letter case: no workflow is known', async () => {
       for (const path of ['/wfpredict/w', '/WFPREDICT/w', '/wfPredict/w/']) {

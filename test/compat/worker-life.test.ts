@@ -51,6 +51,13 @@ const models = ['obey', 'sleepy', 'batch', 'expiring', 'queue', 'ticket', 'digit
 const config = ['initial_worker_port=9000', 'worker_env_allow=TS_VISIBLE', 'blacklist_env_vars=TS_HID.*'];
 const env = { TS_VISIBLE: 'seen', TS_HIDDEN: 'no', SECRET_OF_THE_SERVER: 'no' };
 
+const noWorker = (model: string): string =>
+  errorBody(
+    503,
+    'ServiceUnavailableException',
+    `Model "${model}" has no worker to serve inference request. Please use scale workers API to add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`,
+  );
+
 describeWithServer('workers', fill, { models, config, env }, (suite) => {
   const say = (model: string, body: string): Promise<{ status: number; text: string }> =>
     suite.server.infer(`/predictions/${model}`, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body });
@@ -234,7 +241,9 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
       await sleep(100);
       const { remainingCapacity, pendingRequests } = (await suite.server.view('queue')).jobQueueStatus;
       assert.deepEqual([remainingCapacity, pendingRequests], [0, 3]);
-      const statuses = (await Promise.all(requests)).map(({ status }) => status);
+      const answers = await Promise.all(requests);
+      const statuses = answers.map(({ status }) => status);
+      for (const { status, text } of answers) if (status === 503) assert.equal(text, noWorker('queue'));
       assert.ok(statuses.filter((status) => status === 200).length >= 4, statuses.join());
       assert.ok(statuses.filter((status) => status === 503).length >= 4, statuses.join());
     });
@@ -243,7 +252,8 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
       await suite.server.ready('ticket');
       const first = say('ticket', '0.4:x');
       await sleep(100);
-      assert.equal((await say('ticket', '0:y')).status, 503);
+      const refused = await say('ticket', '0:y');
+      assert.deepEqual([refused.status, refused.text], [503, noWorker('ticket')]);
       assert.equal((await first).status, 200);
       await suite.server.until(/There are no job tickets available/);
       assert.equal((await say('ticket', '0:z')).text, 'z');
