@@ -22,7 +22,7 @@ const CORPUS = join(import.meta.dirname, 'corpus');
 const GENERATION_TIMEOUT_MS = 100_000;
 /** Far below what the generators write now: a generator that silently stops early must not pass. */
 const LEAST_BENIGN = 200;
-const LEAST_MALICIOUS = 1300;
+const LEAST_MALICIOUS = 2300;
 
 const skip = PYTHON === undefined ? 'DAVY_PYTHON is not set: THE ATTACK CORPUS IS NOT TESTED' : false;
 

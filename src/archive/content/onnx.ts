@@ -86,6 +86,8 @@ class OnnxWalk {
   #endEntry(entry: Message, tensor: Message): void {
     const entries = this.#external.get(tensor) ?? new Map<string, string>();
     const key = entry.texts?.get(ENTRY.key)?.at(-1) ?? '';
+    // Some readers make attributes of their own objects of whatever stands here (CVE-2026-34445).
+    if (!EXTERNAL_KEYS.has(key)) throw new Refusal('onnx_external_data', `External data has the unknown key ${key}.`);
     if (entries.has(key)) throw new Refusal('onnx_external_data', `External data names ${key} twice.`);
     entries.set(key, entry.texts?.get(ENTRY.value)?.at(-1) ?? '');
     this.#external.set(tensor, entries);
@@ -121,6 +123,8 @@ class OnnxWalk {
     }
   }
 }
+
+const EXTERNAL_KEYS: ReadonlySet<string> = new Set(['location', 'offset', 'length', 'checksum']);
 
 /** What the shape says; undefined for strings. */
 function rawBytes(tensor: Message): bigint | undefined {

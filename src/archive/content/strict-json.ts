@@ -8,13 +8,15 @@ export type JsonObject = Map<string, Json>;
 
 const MAX_DEPTH = 32;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
+/** What readers of unsigned integers accept: no sign, no exponent, no fraction. */
+const COUNT = /(?:0|[1-9]\d*)(?![\d.eE])/y;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BLANK = /[ \t\n\r]*/y;
 
-/** Parses `text` or throws a Refusal with `code`. */
-export function parseStrictJson(text: string, code: FindingCode): Json {
-  const parser = new Parser(text, code);
+/** Parses `text` or throws a Refusal with `code`. With `counts`, every number in it has to be a plain unsigned integer. */
+export function parseStrictJson(text: string, code: FindingCode, numbers: 'any' | 'counts' = 'any'): Json {
+  const parser = new Parser(text, code, numbers === 'counts' ? COUNT : NUMBER);
   const value = parser.value(0);
   parser.end();
   return value;
@@ -23,11 +25,13 @@ export function parseStrictJson(text: string, code: FindingCode): Json {
 class Parser {
   readonly #text: string;
   readonly #code: FindingCode;
+  readonly #number: RegExp;
   #at = 0;
 
-  constructor(text: string, code: FindingCode) {
+  constructor(text: string, code: FindingCode, number: RegExp) {
     this.#text = text;
     this.#code = code;
+    this.#number = number;
   }
 
   value(depth: number): Json {
@@ -47,7 +51,7 @@ class Parser {
       case 'n':
         return this.#word('null', null);
       default:
-        return Number(this.#match(NUMBER));
+        return Number(this.#match(this.#number));
     }
   }
 

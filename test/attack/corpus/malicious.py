@@ -84,6 +84,23 @@ torch.FloatStorage.from_file torch._utils.warnings.sys.modules torch.Tensor.nump
 transformers.pipelines.pipeline tensorflow.keras.models.load_model keras.utils.get_file timm.create_model yaml.unsafe_load jinja2.Template
 setuptools.sandbox.run_setup PIL.ImageShow.show cffi.verifier.Verifier random._os.system linecache.os.system textwrap.re.sre_parse
 copyreg.add_extension copyreg._reconstructor copyreg.__newobj__ copy_reg._reconstructor collections.OrderedDict.update collections.abc.sys
+mlflow.projects.backend.local._run_entry_point pandas.io.parsers.readers.read_csv operator.call _operator.call builtins.filter builtins.tuple
+builtins.globals builtins.vars builtins.type builtins.classmethod builtins.property itertools.takewhile itertools.dropwhile itertools.accumulate
+concurrent.futures._base.Future.set_result string.Template.substitute re.sub re.Scanner.scan collections.ChainMap collections.UserDict types.MappingProxyType
+types.SimpleNamespace types.MethodType weakref.WeakMethod contextlib.ExitStack.callback asyncio.run asyncio.Runner.run sched.scheduler.run
+cloudpickle.cloudpickle._make_function cloudpickle.cloudpickle._builtin_type dill._dill._create_code dill._dill._import_module joblib._utils.eval_expr
+picklescan.scanner.scan_file_path fickling.hook.deactivate_safe_ml_environment modelscan.modelscan.ModelScan torch.export.load
+torch._inductor.aoti_load_package torch._export.aot_load torch.library.Library.define torch.multiprocessing.spawn torch.utils.cpp_extension._run_ninja_build
+torch.utils.model_zoo.load_url torch.serialization._load torch.serialization.add_safe_globals torch.storage.UntypedStorage._new_shared_filename_cpu
+torch.multiprocessing.reductions.rebuild_storage_filename torch._utils._import_dotted_name torch.fx.graph_module._forward_from_src torch.fx.graph_module.reduce_graph_module
+torch.distributed.elastic.multiprocessing.start_processes torch.testing._internal.common_utils.shell numpy.size numpy.__builtins__ numpy.lib._datasource.DataSource.open
+numpy.ctypeslib.load_library numpy.lib._npyio_impl.load numpy.testing.measure numpy.f2py.compile numpy.f2py.capi_maps.load_f2cmap_file numpy.f2py.diagnose.run_command
+scipy.io.loadmat sklearn.datasets._base.load_files huggingface_hub.hf_hub_download transformers.dynamic_module_utils.get_class_in_module
+keras.src.saving.saving_lib.load_model tensorflow.python.ops.io_ops.write_file ctypes.util._findLib_gcc ctypes.string_at ctypes.memmove ctypes.CFUNCTYPE
+_ctypes.call_function _ctypes.PyObj_FromPtr mmap.mmap fcntl.ioctl faulthandler._sigsegv imp.load_source importlib.machinery.SourceFileLoader.load_module
+importlib._bootstrap_external.SourcelessFileLoader.load_module importlib.resources._common.open_text modulefinder.ModuleFinder.run_script rlcompleter.Completer.complete
+subprocess.getoutput os.execvp os.spawnv os.popen os.putenv os.remove posix.execv platform.popen _thread.start_new_thread _winapi.CreateProcess xmlrpc.client.ServerProxy
+telnetlib.Telnet nntplib.NNTP socketserver.TCPServer unittest.mock._importer pydoc.render_doc zipapp.create_archive py_compile.compile compileall.compile_file
 zipimport.zipimporter site.addsitedir sysconfig.os.system readline.read_init_file sqlite3.connect sqlite3.Connection.load_extension dbm.open shelve.open
 """.split()
 
@@ -226,6 +243,33 @@ def techniques():
         "set-unhashable": glob("builtins", "set") + b"]]a\x85R",
     }.items():
         yield f"call-{name}", p2 + call + b"."
+    nested = b"C" + bytes([len(ARG)]) + b"\0" * len(ARG)
+    yield "nested-loads", p2 + glob("pickle", "loads") + nested + b"\x85R."
+    yield "nested-load-from-bytes", p2 + glob("torch.storage", "_load_from_bytes") + nested + b"\x85R."
+    yield "nested-load-from-codecs", p2 + glob("torch.storage", "_load_from_bytes") + glob("_codecs", "encode") + uni("x") + uni("latin1") + b"\x86R\x85R."
+    yield "getattr-chain", p4 + sglob("builtins", "getattr") + sglob("importlib", "import_module") + short("os") + b"\x85R" + short("system") + b"\x86R" + CALL + b"."
+    yield "getattr-of-allowed", p4 + sglob("builtins", "getattr") + sglob("torch", "Tensor") + short("__class__") + b"\x86R."
+    yield "names-joined", p4 + sglob("builtins", "getattr") + short("") + short("join") + b"\x86R](" + short("o") + short("s") + b"e\x85R" + short("system") + b"\x93."
+    yield "build-on-global", p2 + glob("torch", "Tensor") + b"}" + uni("__reduce__") + b"Nsb."
+    yield "build-on-global-slots", p4 + sglob("torch", "Size") + b"}}" + short("shape") + sglob("torch", "float32") + b"s\x86b."
+    yield "build-setstate-key", tensor + b"}" + uni("__setstate__") + glob("torch", "Size") + b"sb."
+    yield "memoize-over-put", p4 + short("collections") + b"q\x010" + short("os") + b"\x940h\x01" + short("system") + b"\x93."
+    yield "memo-overwritten", p4 + short("collections") + b"\x940" + short("os") + b"r\0\0\0\x000h\0" + short("system") + b"\x93."
+    yield "memo-of-mark", p4 + b"(\x94h\x00."
+    yield "dup-then-global", p4 + short("system") + short("os") + b"20" + short("system") + b"\x93."
+    yield "name-binunicode8", p4 + b"\x8d" + struct.pack("<Q", 2) + b"os" + b"\x8d" + struct.pack("<Q", 6) + b"system\x93" + CALL + b"."
+    yield "name-string", b"S'os'\nS'system'\n\x93(V" + CANARY + b"\ntR."
+    yield "name-octal", b"S'\\157s'\nS'system'\n\x93."
+    yield "escaped-wide", p4 + b"V\\U0000006fs\nV\\U00000073ystem\n\x93" + CALL + b"."
+    yield "escaped-global", b"c\\u006fs\nsystem\n."
+    yield "frames-split", p4 + b"\x95" + struct.pack("<Q", 4) + short("os") + b"\x95" + struct.pack("<Q", 9) + short("system") + b"\x93" + CALL + b"."
+    yield "frame-inside-operand", p4 + b"X\x0b\0\0\0\x95" + struct.pack("<Q", 2) + b"os" + short("system") + b"\x93."
+    yield "setitems-hook", p2 + glob("collections", "defaultdict") + evil + b"\x85R" + uni("x") + b"Ns."
+    yield "additems-object", p4 + sglob("weakref", "WeakSet") + b")R(" + short("x") + b"\x90."
+    yield "appends-object", p4 + sglob("collections", "deque") + b")R(" + short("x") + b"e."
+    yield "scanner-off", p2 + glob("fickling.hook", "remove_hook") + b")R0" + glob("os", "system") + CALL + b"."
+    yield "two-protocols", b"\x80\x02\x80\x04N."
+    yield "stop-in-string", p2 + b"U\x01.." + evil + CALL + b"."
     yield "truncated", pickle.dumps({"a": [1, 2, 3]}, 2)[:-4]
     yield "spliced", pickle.dumps({"a": [1, 2, 3]}, 2)[:-1] + evil + CALL + b"0."
     yield "doubly-nested", p2 + b"".join(b"]q" + bytes([i]) for i in range(3)) + evil + CALL + b"aaa."
@@ -306,6 +350,96 @@ def torch_zip():
     yield "truncated", bytes(raw[:-30])
     yield "comment", bytes(raw[:-2]) + struct.pack("<H", len(EVIL)) + EVIL
     del at
+
+
+def raw_zip(entries, prefix=b"", suffix=b"", gap=b"", comment=b"", count=None, disk=0, offset=None, size=None, zip64=None, again=b""):
+    """A zip of which every field can lie. An entry is (name, data, lies)."""
+    body, directory = bytearray(prefix), b""
+    for name, data, lie in entries:
+        name = name if isinstance(name, bytes) else name.encode()
+        at, lname = len(body), lie.get("lname", name)
+        crc, flags, method, stored = lie.get("crc", zlib.crc32(data)), lie.get("flags", 0), lie.get("method", 0), lie.get("payload", data)
+        length, packed = lie.get("size", len(data)), lie.get("packed", len(stored))
+        local = (20, lie.get("lflags", flags), lie.get("lmethod", method), 0, 0x21, lie.get("lcrc", crc), lie.get("lpacked", packed), lie.get("lsize", length))
+        extra, lextra = lie.get("extra", b""), lie.get("lextra", b"")
+        body += b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", *local, len(lname), len(lextra)) + lname + lextra + stored + lie.get("after", b"")
+        if not lie.get("hidden"):
+            central = (0x0314, 20, flags, method, 0, 0x21, crc, packed, length, len(name), len(extra), len(lie.get("comment", b"")), 0, 0, lie.get("attributes", 0o100644 << 16))
+            directory += b"PK\x01\x02" + struct.pack("<HHHHHHIIIHHHHHI", *central) + struct.pack("<I", lie.get("offset", at)) + name + extra + lie.get("comment", b"")
+    body += gap
+    n, start, length = len(entries) - sum(bool(e[2].get("hidden")) for e in entries), len(body), len(directory)
+    body += directory
+    if zip64 is not None:
+        at = len(body)
+        lies = {"n": n, "size": length, "offset": start, "at": at, **zip64}
+        body += b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, lies["n"], lies["n"], lies["size"], lies["offset"])
+        body += b"PK\x06\x07" + struct.pack("<IQI", 0, lies["at"], 1)
+    end = struct.pack("<HHHHIIH", disk, disk, n if count is None else count, n if count is None else count, length if size is None else size, start if offset is None else offset, len(comment))
+    return bytes(body) + again + b"PK\x05\x06" + end + comment + suffix
+
+
+def zip_lies():
+    """What zip readers disagree about. torch's own reader takes most of these; Python's and the scanners' do not, or the other way round."""
+    base = records(checkpoint({"x": torch.arange(4.0)}))
+    root = next(iter(base)).split("/")[0]
+    pickled, version = f"{root}/data.pkl", f"{root}/version"
+    plain = [(name, data, {}) for name, data in base.items()]
+    lie = lambda name, **lies: raw_zip([(n, d, lies if n == name else {}) for n, d in base.items()])
+    evil = lambda **shape: raw_zip([(n, EVIL if n == pickled else d, {}) for n, d in base.items()], **shape)
+    with_more = lambda *more, **shape: raw_zip([*plain, *more], **shape)
+    deflated = zlib.compress(base[pickled])[2:-4]
+    for name in (pickled, version, f"{root}/data/0"):
+        short_name = name.split("/", 1)[1].replace("/", "-")
+        for bit in (0, 4, 5, 6, 13, 15):
+            yield f"flag-{bit}-{short_name}", lie(name, flags=1 << bit)
+            yield f"local-flag-{bit}-{short_name}", lie(name, lflags=1 << bit, flags=0)
+            yield f"central-flag-{bit}-{short_name}", lie(name, lflags=0, flags=1 << bit)
+        yield f"crc-{short_name}", lie(name, crc=1)
+        yield f"local-crc-{short_name}", lie(name, lcrc=1)
+        yield f"central-crc-zero-{short_name}", lie(name, crc=0, lcrc=zlib.crc32(base[name]))
+        yield f"local-name-{short_name}", lie(name, lname=name.upper().encode())
+        yield f"local-size-{short_name}", lie(name, lsize=1, lpacked=1)
+        yield f"size-{short_name}", lie(name, size=len(base[name]) + 1, packed=len(base[name]) + 1)
+        yield f"method-{short_name}", lie(name, lmethod=8)
+        for method in (1, 6, 9, 12, 14, 93, 95, 97, 99):
+            yield f"method-{method}-{short_name}", lie(name, method=method)
+        yield f"sizes-in-zip64-{short_name}", lie(name, size=0xFFFFFFFF, packed=0xFFFFFFFF, extra=struct.pack("<HHQQ", 1, 16, 1, 1), lextra=struct.pack("<HHQQ", 1, 16, len(base[name]), len(base[name])))
+        yield f"zip64-short-{short_name}", lie(name, size=0xFFFFFFFF, extra=struct.pack("<HHI", 1, 4, 1))
+        yield f"unicode-path-{short_name}", lie(name, extra=struct.pack("<HHBI", 0x7075, 5 + len(pickled), 1, zlib.crc32(name.encode())) + pickled.encode())
+        yield f"password-extra-{short_name}", lie(name, extra=struct.pack("<HHHHBH", 0x9901, 7, 2, 0x4541, 3, 0))
+        yield f"symlink-{short_name}", lie(name, attributes=0o120777 << 16)
+    yield "deflate-tail", lie(pickled, method=8, payload=deflated + EVIL, size=len(base[pickled]), crc=zlib.crc32(base[pickled]))
+    yield "deflate-short", lie(pickled, method=8, payload=deflated[:-3], size=len(base[pickled]), crc=zlib.crc32(base[pickled]))
+    yield "deflate-longer", lie(pickled, method=8, payload=deflated, size=len(base[pickled]) - 4, crc=zlib.crc32(base[pickled][:-4]))
+    yield "descriptor-lie", lie(pickled, flags=8, lcrc=0, lsize=0, lpacked=0, after=b"PK\x07\x08" + struct.pack("<III", 1, 2, 3))
+    yield "descriptor-missing", lie(pickled, flags=8, lcrc=0, lsize=0, lpacked=0)
+    yield "hidden-entry", with_more((f"{root}/data.pkl", EVIL, {"hidden": True}))
+    yield "hidden-first", raw_zip([(pickled, EVIL, {"hidden": True}), *plain])
+    yield "same-offset", with_more((f"{root}/data/1", b"", {"offset": 0}))
+    yield "offset-into-data", lie(pickled, offset=40)
+    yield "offset-past-end", lie(pickled, offset=1 << 30)
+    yield "broken-before", raw_zip([(f"{root}/data/9", b"x", {"crc": 1}), *[(n, EVIL if n == pickled else d, {}) for n, d in base.items()]])
+    yield "encrypted-before", raw_zip([(f"{root}/data/9", b"x", {"flags": 1}), *[(n, EVIL if n == pickled else d, {}) for n, d in base.items()]])
+    for i, name in enumerate([f"{root}\\data.pkl", f"/{pickled}", f"./{pickled}", f"{root}//data.pkl", f"{root}/./data.pkl", f"x/../{pickled}", f"{pickled}\0.txt", f"{pickled}/", f"{pickled} ", f"{pickled}.", f"{root}/DATA.PKL", f"{root}/data.p\u212al", f"{root.upper()}/data.pkl", b"\xff/data.pkl", "C:data.pkl"]):
+        yield f"name-{i}", with_more((name, EVIL, {}))
+        yield f"name-first-{i}", raw_zip([(name, EVIL, {}), *plain])
+    yield "two-ends", evil(again=raw_zip(plain)[-22:])
+    yield "end-in-comment", raw_zip(plain, comment=evil()[-22:])
+    yield "end-comment-longer", raw_zip(plain)[:-2] + b"\xff\xff"
+    yield "gap", raw_zip(plain, gap=EVIL)
+    yield "prefix", raw_zip(plain, prefix=EVIL)
+    yield "suffix", raw_zip(plain, suffix=EVIL)
+    yield "concatenated", raw_zip(plain) + evil()
+    yield "concatenated-evil-first", evil() + raw_zip(plain)
+    yield "count-less", raw_zip(plain, count=1)
+    yield "count-more", raw_zip(plain, count=99)
+    yield "disk", raw_zip(plain, disk=1)
+    yield "directory-size", raw_zip(plain, size=10)
+    yield "directory-offset", raw_zip(plain, offset=1)
+    for name, lies in {"count": {"n": 1}, "count-huge": {"n": 1 << 60}, "offset": {"offset": 0}, "size": {"size": 1 << 62}, "locator": {"at": 0}, "locator-huge": {"at": (1 << 64) - 1}}.items():
+        yield f"zip64-{name}", raw_zip(plain, zip64=lies)
+        yield f"zip64-{name}-asked", raw_zip(plain, zip64=lies, count=0xFFFF, offset=0xFFFFFFFF, size=0xFFFFFFFF)
+    yield "extra-cut", lie(pickled, extra=b"\x01")
 
 
 def rewrite(data, old, new):
@@ -470,6 +604,25 @@ def safetensors_files():
     yield "unknown-field", st({"x": {**x, "code": "import os"}}, bytes(8))
     yield "padding", st({"x": x}, bytes(8), b"\0\0")
     yield "leading-blank", st(b" " + json.dumps({"x": x}).encode(), bytes(8))
+    entry = lambda text: st(b'{"x":' + text + b"}", bytes(8))
+    yield "offset-exponent", entry(b'{"dtype":"F32","shape":[2],"data_offsets":[0,8e0]}')
+    yield "offset-text", entry(b'{"dtype":"F32","shape":[2],"data_offsets":["0","8"]}')
+    yield "offset-three", entry(b'{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}')
+    yield "offset-zeros", entry(b'{"dtype":"F32","shape":[2],"data_offsets":[00,8]}')
+    yield "offset-huge", entry(b'{"dtype":"F32","shape":[2],"data_offsets":[0,18446744073709551624]}')
+    yield "shape-true", entry(b'{"dtype":"F32","shape":[true,2],"data_offsets":[0,8]}')
+    yield "shape-deep", entry(b'{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}')
+    yield "dtype-null", entry(b'{"dtype":null,"shape":[2],"data_offsets":[0,8]}')
+    yield "nan", entry(b'{"dtype":"F32","shape":[NaN],"data_offsets":[0,8]}')
+    yield "comment", st(b'{/*x*/"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "trailing-comma", st(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},}', bytes(8))
+    yield "byte-order-mark", st(b'\xef\xbb\xbf{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "metadata-twice", st(b'{"__metadata__":{},"__metadata__":{"a":"b"},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
+    yield "header-nul", st(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}\0', bytes(8))
+    yield "header-zero", struct.pack("<Q", 0) + good[8:]
+    yield "header-over-limit", struct.pack("<Q", 100_000_001) + b"{" + b" " * 64
+    yield "header-takes-all", struct.pack("<Q", len(good) - 8) + good[8:]
+    yield "pickle-behind-header", struct.pack("<Q", 2) + b"{}" + EVIL
     yield "not-object", st(b"[]")
     yield "utf8", st(b'{"\xff":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8))
     yield "deep", st(b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}")
@@ -508,6 +661,25 @@ def gguf_files():
     yield "overlap", gguf(tensors=[tensor, text(b"v") + struct.pack("<IQIQ", 1, 8, 0, 0)], data=bytes(32))
     yield "duplicate-tensor", gguf(tensors=[tensor, tensor], data=bytes(64))
     yield "truncated", gguf([text(b"k") + struct.pack("<IB", 0, 1)])[:30]
+    dims = lambda *n, kind=0, offset=0: text(b"w") + struct.pack("<I", len(n)) + b"".join(struct.pack("<Q", d) for d in n) + struct.pack("<IQ", kind, offset)
+    yield "product-wraps", gguf(tensors=[dims((1 << 42) + 1, 1 << 22)], data=bytes(32))
+    yield "product-wraps-to-zero", gguf(tensors=[dims(1 << 32, 1 << 32)], data=bytes(32))
+    yield "dimension-max", gguf(tensors=[dims((1 << 64) - 1, 2)], data=bytes(32))
+    yield "dimensions-five", gguf(tensors=[dims(1, 1, 1, 1, 8)], data=bytes(32))
+    yield "dimensions-nine", gguf(tensors=[dims(*[1] * 9)], data=bytes(32))
+    yield "dimensions-max", gguf(tensors=[text(b"w") + struct.pack("<I", 0xFFFFFFFF)])
+    yield "block-rest", gguf(tensors=[dims(33, kind=2)], data=bytes(64))
+    yield "offset-wraps", gguf(tensors=[dims(8, offset=(1 << 64) - 32)], data=bytes(64))
+    yield "alignment-huge", gguf([text(b"general.alignment") + struct.pack("<II", 4, 1 << 31)])
+    yield "alignment-text", gguf([text(b"general.alignment") + struct.pack("<I", 8) + text(b"32")])
+    yield "alignment-signed", gguf([text(b"general.alignment") + struct.pack("<Ii", 5, -32)])
+    yield "string-max", gguf([text(b"k") + struct.pack("<IQ", 8, (1 << 64) - 1) + b"x"])
+    yield "string-wraps", gguf([text(b"k") + struct.pack("<IQ", 8, (1 << 63) - 8) + b"x"])
+    yield "array-wraps", gguf([text(b"k") + struct.pack("<IIQ", 9, 10, (1 << 61) + 1) + bytes(8)])
+    yield "array-of-texts", gguf([text(b"k") + struct.pack("<IIQ", 9, 8, 1 << 40) + bytes(64)])
+    yield "array-type", gguf([text(b"k") + struct.pack("<IIQ", 9, 99, 1) + bytes(8)])
+    yield "template-array", gguf([text(b"tokenizer.chat_template.x") + struct.pack("<I", 8) + text(b"{{ cycler.__init__.__globals__ }}")])
+    yield "pickle-in-gap", gguf(tensors=[dims(8), text(b"v") + struct.pack("<IQIQ", 1, 8, 0, 1024)], data=bytes(32) + EVIL.ljust(992, b"\0") + bytes(32))
     yield "big-endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
 
 
@@ -548,6 +720,15 @@ def onnx_files():
     twice = external("side.bin")
     twice.external_data.add(key="location", value="../x")
     yield "external-twice", data(graph([identity], [twice]))
+    write("onnx/side.safetensors", b"\xff" * 64)
+    # Its readers set every key as an attribute of an object.
+    for key in ("__class__", "data", "basepath", "base_dir", "locatiom", "Location", ""):
+        yield f"external-key-{key.strip('_') or 'empty'}", data(graph([identity], [external("side.safetensors", **{key: "x"})]))
+        inner = external("side.safetensors", **{key: "x"})
+        inner.data_location = TensorProto.DEFAULT
+        yield f"external-key-default-{key.strip('_') or 'empty'}", data(graph([identity], [inner]))
+    for i, location in enumerate(["*/_ORT_MEM_ADDR_/*", "*/_ORT_IN_MEMORY_DATA_/*", "\\\\host\\share\\x", "//host/x", "side.safetensors/..", "CON", "side.safetensors:stream", "side.safetensors\n", "$HOME/x", "/proc/self/environ", "/dev/stdin"]):
+        yield f"external-place-{i}", data(graph([identity], [external(location, offset=0, length=16)]))
     write("onnx/side.bin-reference.npy", b"")
     yield "external-offset", data(graph([identity], [external("side.safetensors", offset=1 << 40)]))
     yield "external-negative", data(graph([identity], [external("side.safetensors", offset=-4)]))
@@ -681,6 +862,17 @@ def disguises():
     yield "zlib.pkl", zlib.compress(EVIL)
     yield "xz.joblib", lzma.compress(EVIL)
     yield "bz2.pt", __import__("bz2").compress(EVIL)
+    for name, magic in {"rar4": b"Rar!\x1a\x07\x00", "rar5": b"Rar!\x1a\x07\x01\x00", "7z": b"7z\xbc\xaf\x27\x1c\0\4", "zst": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18", "xz": b"\xfd7zXZ\0", "bz2": b"BZh91AY&SY", "gz": b"\x1f\x8b\x08", "lzma": b"\x5d\0\0\x80\0" + b"\xff" * 8, "zlib": b"\x78\x9c", "zlib-fast": b"\x78\x01", "zlib-best": b"\x78\xda"}.items():
+        for extension in ("bin", "pt", "joblib", "pkl", "safetensors", "npy"):
+            yield f"packed-{name}.{extension}", magic + bytes(32) + EVIL
+    for folder in ("1_Pooling", "onnx", "a/b/c/d", "MAR-INF", "__MACOSX", ".hidden", "checkpoint-500"):
+        for name in ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "rng_state.pth", "scheduler.pt", "model.ckpt", "weights", "tf_model.data", "vocab.txt", "README.md", "x.PT", "x.Pt ", "x.pt.bak", "x.pt~"):
+            yield f"folders/{folder}/{name}", EVIL if len(folder) % 2 else pack({"archive/data.pkl": EVIL, "archive/version": b"3\n"})
+    for spelling in ("\\u005f\\u005fclass\\u005f_", "__cl\\u0061ss__", "__cl\\x61ss__", "\\\\u005f_class__", "\\\\x5f\\\\137class__", "\\\\N{LOW LINE}_class__", "__class__"):
+        yield f"templates/{zlib.crc32(spelling.encode())}/tokenizer_config.json", b'{"chat_template": "{{ x.' + spelling.encode() + b'.__mro }}"}'
+        yield f"templates/{zlib.crc32(spelling.encode())}/processor.yaml", b'chat_template: "{{ x.' + spelling.encode() + b' }}"\n'
+    yield "templates/padded/tokenizer_config.json", b'{"pad": "' + b" " * (9 << 20) + b'", "chat_template": "{{ x.__class__ }}"}'
+    yield "templates/far/chat_template.jinja", b" " * (9 << 20) + b"{{ x.__globals__ }}"
     yield "7z.pt", b"7z\xbc\xaf\x27\x1c\0\4" + bytes(32) + EVIL
     yield "elf.so", b"\x7fELF" + bytes(64)
     yield "elf.bin", b"\x7fELF" + bytes(64)
@@ -720,7 +912,7 @@ for name, data in tensors():
     base = records(checkpoint({"x": torch.arange(4.0)}))
     root = next(iter(base)).split("/")[0]
     write(f"tensor/{name}.pt", pack({**base, f"{root}/data.pkl": data}))
-for folder, maker, extension in (("zip", torch_zip, ".pt"), ("sparse", sparse, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, ""), ("exported", exported, "")):
+for folder, maker, extension in (("zip", torch_zip, ".pt"), ("lie", zip_lies, ".pt"), ("sparse", sparse, ".pt"), ("legacy", legacy, ".pt"), ("tar", tars, ""), ("numpy", numpy_files, ""), ("safetensors", safetensors_files, ".safetensors"), ("gguf", gguf_files, ".gguf"), ("onnx", onnx_files, ".onnx"), ("script", scripts, ".pt"), ("disguise", disguises, ""), ("exported", exported, "")):
     for name, data in maker():
         write(f"{folder}/{name}{extension}", data)
 (OUT / "onnx/side.bin-reference.npy").unlink()
