@@ -122,7 +122,12 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
 
     behaviour('5.2', 'same', 'every entry of input is a bytearray without a type, and no header is added', async () => {
       const request = { model_name: 'probe', model_version: '1.0', input: input({ data: '{"a": 1}', body: 'text' }) };
-      const [text = ''] = predictions(await infer('Predictions', request));
+      // Metadata beside the key, as TorchServe's own client sends it, is nothing to the handler.
+      const metadata = [
+        ['protocol', 'gRPC'],
+        ['session_id', '12345'],
+      ] as const;
+      const [text = ''] = predictions(await infer('Predictions', request, { metadata }));
       const { data, headers } = JSON.parse(text) as Probed;
       assert.deepEqual(data, {
         data: { type: 'bytearray', hex: Buffer.from('{"a": 1}').toString('hex') },

@@ -52,14 +52,14 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
   const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n') + 4);
 
   describe('of HTTP/1.0', () => {
-    behaviour('2.3', 'same', 'get an answer with its length over a connection that closes', async () => {
+    behaviour('2.3', 'same', 'HTTP/1.0 gets an answer with its length, over a connection that closes', async () => {
       const answer = await send('GET /ping HTTP/1.0\r\n\r\n');
       assert.match(answer, /^HTTP\/1\.1 200 [^]*\r\ncontent-length: 26\r\n/);
       assert.match(answer, /\r\nconnection: close\r\n/);
       assert.equal(bodyOf(answer), '{\n  "status": "Healthy"\n}\n');
     });
 
-    behaviour('2.3', 'same', 'keep their connection when they ask for it', async () => {
+    behaviour('2.3', 'same', 'HTTP/1.0 with Connection: keep-alive keeps its connection', async () => {
       const socket = await open();
       socket.write('GET /ping HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
       const [first] = (await once(socket, 'data')) as [Buffer];
@@ -71,7 +71,7 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
     behaviour(
       '2.7',
       'stricter',
-      'get a streamed answer unframed up to the end of the connection, not in chunks',
+      'HTTP/1.0 gets a streamed answer unframed up to the end of the connection, not in chunks',
       async () => {
         const answer = await send(
           'POST /predictions/pieces HTTP/1.0\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\nx',
@@ -84,13 +84,13 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
   });
 
   describe('of HTTP/1.1', () => {
-    behaviour('2.7', 'same', 'get a streamed answer in chunks, one for each piece', async () => {
+    behaviour('2.7', 'same', 'HTTP/1.1 gets a streamed answer in chunks, one for each piece', async () => {
       const answer = await send(`GET /predictions/pieces HTTP/1.1\r\nHost: ${host()}\r\nConnection: close\r\n\r\n`);
       assert.match(answer, /\r\ntransfer-encoding: chunked\r\n/);
       assert.equal(bodyOf(answer), '4\r\none \r\n4\r\ntwo \r\n5\r\nthree\r\n0\r\n\r\n');
     });
 
-    behaviour('2.4', 'same', 'may send their body in chunks of any size', async () => {
+    behaviour('2.4', 'same', 'a body may come in chunks of any size', async () => {
       const socket = await open();
       socket.write(
         `POST /predictions/probe HTTP/1.1\r\nHost: ${host()}\r\nContent-Type: application/json\r\n` +
@@ -102,7 +102,7 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
       });
     });
 
-    behaviour('2.10', 'same', 'who do not speak HTTP are told Invalid HTTP message.', async () => {
+    behaviour('2.10', 'same', 'what is no HTTP/1 is 400 Invalid HTTP message.', async () => {
       const refused = errorBody(400, 'BadRequestException', 'Invalid HTTP message.');
       for (const bytes of [
         'GET\r\n\r\n',
@@ -137,7 +137,7 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
     behaviour(
       '2.3',
       'same',
-      'lose their connection with any status from 400 on, and what they sent after it',
+      'a status from 400 on ends the connection, and what was sent after the request is not run',
       async () => {
         const next = `GET /ping HTTP/1.1\r\nHost: ${host()}\r\n\r\n`;
         for (const line of ['GET /nothing', 'GET /predictions/none', 'GET /']) {
@@ -148,7 +148,7 @@ describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }
       },
     );
 
-    behaviour('2.3', 'same', 'find the fixed headers on errors, documents and every listener alike', async () => {
+    behaviour('2.3', 'same', 'the fixed headers are on errors, documents and every listener alike', async () => {
       const { inference, management, metrics } = suite.server;
       const ids = new Set<unknown>();
       for (const url of [`${inference}/ping`, `${inference}/none`, `${management}/models`, `${metrics}/metrics`]) {

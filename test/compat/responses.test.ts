@@ -131,18 +131,6 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       assert.equal((await run('return [None]')).text, 'null');
     });
 
-    behaviour('2.6', 'same', 'a tensor is sent as torch.save writes it', async () => {
-      const answer = await run('import torch\nreturn [torch.arange(6).reshape(2, 3)]');
-      assert.equal(answer.status, 200);
-      const loaded = await run(
-        `import io, torch\nreturn [torch.load(io.BytesIO(bytes.fromhex("${answer.bytes.toString('hex')}")), weights_only=True).tolist()]`,
-      );
-      assert.deepEqual(loaded.json(), [
-        [0, 1, 2],
-        [3, 4, 5],
-      ]);
-    });
-
     behaviour('2.6', 'same', 'letters beyond ASCII are escaped in JSON of a handler, and not in its text', async () => {
       assert.equal((await run('return [{"a": "ü"}]')).text, '{\n  "a": "\\u00fc"\n}');
       assert.equal((await run('return [float("nan")]')).text, 'NaN');
