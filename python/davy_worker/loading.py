@@ -12,6 +12,7 @@ from typing import Any
 from davy_worker import cage, frameworks
 from davy_worker.entry_point import find_entry_point
 from davy_worker.frames import ProtocolError
+from davy_worker.hints import hint_for
 from davy_worker.imports import add_operator_paths, open_archive
 from davy_worker.metric_frames import MetricOutbox
 from davy_worker.prediction_time import prediction_time
@@ -68,7 +69,7 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
         failure = _failure(error)
         # TorchServe's workers survive the first kinds long enough to answer; of any other they say this.
         died = "" if isinstance(error, (MemoryError, RuntimeError)) else f"{WORKER_DIED}\n"
-        print(died + "".join(traceback.format_exception(error)), end="", flush=True)
+        print(died + "".join(traceback.format_exception(error)) + hint_for(error), end="", flush=True)
         raise failure from error
     decode = bool(model.get("decodeInputRequest", True))
     interval_ms = float(model.get("metricsIntervalMs") or 0)

@@ -8,6 +8,7 @@ import traceback
 from typing import Any, NamedTuple
 
 from davy_worker.entry_point import Handle
+from davy_worker.hints import hint_for
 from davy_worker.prediction_time import PredictionTime
 from davy_worker.results import Unserialisable, encode_results, refusal_of
 from ts.context import Context
@@ -89,7 +90,7 @@ class Service:
 
 def refuse(error: Exception) -> Refusal:
     """The answer to everyone in a batch whose handler raised `error`; the traceback goes to the log."""
-    print("".join(traceback.format_exception(error)), end="", flush=True)
+    print("".join(traceback.format_exception(error)) + hint_for(error), end="", flush=True)
     if isinstance(error, MemoryError):
         return Refusal(*OUT_OF_RESOURCES)
     if isinstance(error, PredictionException):

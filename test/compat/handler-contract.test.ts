@@ -377,7 +377,7 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
     behaviour(
       '10.1',
       'stricter',
-      'read the model’s directory, its working directory, and not write there',
+      'read the model’s directory, its working directory, and not write there; the log says what to use',
       async () => {
         if (TEST_ISOLATION === 'none') return;
         assert.equal((await run('open("new.txt", "w").write("x")\nreturn ["written"]')).status, 503);
@@ -385,8 +385,16 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
           (await run('import os\nreturn [str("obey.py" in os.listdir()) + str("new.txt" in os.listdir())]')).text,
           'TrueFalse',
         );
+        await suite.server.until(/obey_1\.0-stdout MODEL_LOG - Hint: .* use tempfile\.mkdtemp\(\)/);
       },
     );
+
+    behaviour('10.1', 'stricter', 'reach no network; the log says what to do', async () => {
+      if (TEST_ISOLATION === 'none') return;
+      const fetch = 'import urllib.request\nreturn [urllib.request.urlopen("http://127.0.0.1:1/weights").read()]';
+      assert.equal((await run(fetch)).status, 503);
+      await suite.server.until(/obey_1\.0-stdout MODEL_LOG - Hint: .* put what it downloads into the archive/);
+    });
   });
 
   describe('answers errors', () => {
