@@ -74,6 +74,9 @@ describe('davy scan', () => {
   test('prints one SARIF log', async () => {
     const log = JSON.parse((await scan('--sarif', at('evil.pkl'), at('good.pkl'))).stdout);
     assert.equal(log.version, '2.1.0');
+    assert.deepEqual(log.runs[0].invocations, [{ executionSuccessful: true }]);
+    const partial = JSON.parse((await scan('--sarif', at('good.pkl'), at('missing'))).stdout);
+    assert.deepEqual(partial.runs[0].invocations, [{ executionSuccessful: false }]);
     assert.deepEqual(
       log.runs[0].results.map(({ ruleId }: { ruleId: string }) => ruleId),
       ['pickle_not_allowed'],

@@ -61,12 +61,13 @@ export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): 
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop);
   }
+  const hasFailed = scanned.some(({ findings }) => findings.some(({ code }) => code === 'inspection_failed'));
+  const isWhole = isComplete && !hasFailed;
   if (flags.sarif === true) {
     const { toSarif } = await import('../scan/sarif.ts');
-    io.stdout.write(`${JSON.stringify(toSarif(scanned), undefined, 2)}\n`);
+    io.stdout.write(`${JSON.stringify(toSarif(scanned, isWhole), undefined, 2)}\n`);
   } else if (flags.json !== true) io.stdout.write(summary(scanned));
-  const hasFailed = scanned.some(({ findings }) => findings.some(({ code }) => code === 'inspection_failed'));
-  if (!isComplete || hasFailed) return SCAN_EXIT.failed;
+  if (!isWhole) return SCAN_EXIT.failed;
   return scanned.some(({ verdict }) => verdict === 'deny') ? SCAN_EXIT.denied : SCAN_EXIT.allowed;
 }
 

@@ -104,7 +104,7 @@ export async function verify(io: Io, path: string, flags: VerifyFlags): Promise<
       io.stdout.write(`${JSON.stringify(result)}\n`);
     } else {
       io.stdout.write(
-        `verified  ${printable(path)}\n  signed by ${method} ${printable(identity)}, ${fileCount} files\n`,
+        `verified  ${printable(path)}\n  signed by ${method} ${printable(identity)}, ${fileCount} ${fileCount === 1 ? 'file' : 'files'}\n`,
       );
     }
     return EXIT.ok;

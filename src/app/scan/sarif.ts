@@ -10,8 +10,8 @@ const LEVELS: Readonly<Record<Severity, 'note' | 'warning' | 'error'>> = {
   critical: 'error',
 };
 
-/** One SARIF log with one run. */
-export function toSarif(files: readonly ScannedFile[]): object {
+/** One SARIF log with one run. `isComplete`: everything that was asked for was looked at. */
+export function toSarif(files: readonly ScannedFile[], isComplete: boolean): object {
   const codes = Object.keys(FINDINGS) as FindingCode[];
   const rules = codes.map((code) => ({
     id: code,
@@ -22,7 +22,13 @@ export function toSarif(files: readonly ScannedFile[]): object {
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
     version: '2.1.0',
-    runs: [{ tool: { driver: { name: 'davy scan', rules } }, results: files.flatMap(results) }],
+    runs: [
+      {
+        tool: { driver: { name: 'davy scan', rules } },
+        invocations: [{ executionSuccessful: isComplete }],
+        results: files.flatMap(results),
+      },
+    ],
   };
 }
 

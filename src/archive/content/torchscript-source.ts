@@ -21,13 +21,26 @@ const ITSELF = 'autograd';
 /** Throws `torchscript_operator` for source that calls, or may call, what leaves torch's interpreter. */
 export function checkSource(source: string, file: string): void {
   const tokens = tokensOf(source, file);
-  for (const [at, token] of tokens.entries()) {
-    if (tokens[at - 1] === '.') continue;
-    if (/^rpc_(sync|async|remote)$/.test(token)) throw refuse(`${file} calls ${token}, which reaches the network`);
-    if (token !== 'torch' && token !== 'ops' && token !== '__torch__') continue;
-    // The name of an attribute or a parameter, with its type behind it.
-    if (tokens[at + 1] === ':') continue;
-    checkChain(chainAt(tokens, at), file);
+  const next = (): string => tokens.next().value ?? '';
+  let previous = '';
+  for (let token = next(); token !== '';) {
+    if (previous === '.' || !NAMES_OF_INTEREST.has(token)) {
+      [previous, token] = [token, next()];
+      continue;
+    }
+    if (token.startsWith('rpc_')) throw refuse(`${file} calls ${token}, which reaches the network`);
+    // `torch . add` as [torch, add].
+    const chain = [token];
+    let after = next();
+    // The name of an attribute or a parameter has its type behind it, and is no use of the name.
+    const isDeclared = after === ':';
+    while (after === '.') {
+      const part = next();
+      if (/^\w/.test(part)) chain.push(part);
+      after = next();
+    }
+    if (!isDeclared) checkChain(chain, file);
+    [previous, token] = ['', after];
   }
 }
 
@@ -45,29 +58,24 @@ export function checkClassNames(text: string, file: string): void {
     if (!CLASS_NAMESPACES.has(namespace as string)) throw refuse(`${file} uses the custom class ${whole}`);
 }
 
-/** As torch's lexer: comments go, but for those that are types; strings stay whole; line ends and blanks mean nothing here. */
+const NAMES_OF_INTEREST = new Set(['torch', 'ops', '__torch__', 'rpc_sync', 'rpc_async', 'rpc_remote']);
+
+/**
+ * As torch's lexer reads it: comments go, but for those that are types; strings stay whole. Line ends and blanks mean nothing here.
+ * Groups: what is skipped; words, and runs of other characters.
+ */
 const TOKEN =
-  /(?<skipped>\s+|\\\r?\n|#(?!\s*type:)[^\n]*|#)|(?<text>"""(?:\\[^]|(?!""")[^\\])*"""|'''(?:\\[^]|(?!''')[^\\])*'''|"(?:\\[^]|[^"\\\n])*"|'(?:\\[^]|[^'\\\n])*')|(?<token>[A-Za-z_]\w*|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[^"'\\])/gy;
+  /(\s+|\\\r?\n|#(?!\s*type:)[^\n]*|#)|([A-Za-z_]\w*|[.:]|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[^\s\w"'\\#.:]+|[^"'\\#])|"""(?:\\[^]|(?!""")[^\\])*"""|'''(?:\\[^]|(?!''')[^\\])*'''|"(?:\\[^]|[^"\\\n])*"|'(?:\\[^]|[^'\\\n])*'/gy;
 
 /** A string is one token, the quote: what it says is never run. */
-function tokensOf(source: string, file: string): readonly string[] {
-  const tokens: string[] = [];
+function* tokensOf(source: string, file: string): Generator<string, undefined> {
   let end = 0;
-  for (const { 0: whole, index, groups } of source.matchAll(TOKEN)) {
+  for (const { 0: whole, 1: skipped, 2: token, index } of source.matchAll(TOKEN)) {
     end = index + whole.length;
-    if (groups?.['text'] !== undefined) tokens.push('"');
-    else if (groups?.['token'] !== undefined) tokens.push(groups['token']);
+    if (token !== undefined) yield token;
+    else if (skipped === undefined) yield '"';
   }
   if (end !== source.length) throw refuse(`${file} cannot be read as TorchScript at character ${end}`);
-  return tokens;
-}
-
-/** `torch . add` as [torch, add]. */
-function chainAt(tokens: readonly string[], start: number): readonly string[] {
-  const chain = [tokens[start] as string];
-  for (let at = start + 1; tokens[at] === '.' && /^\w/.test(tokens[at + 1] ?? ''); at += 2)
-    chain.push(tokens[at + 1] as string);
-  return chain;
 }
 
 function checkChain(chain: readonly string[], file: string): void {

@@ -136,7 +136,10 @@ async function listFiles(root: string, limits: ContainerLimits): Promise<readonl
       } else if (found.isFile()) {
         names.addFile(name);
         files.push(name);
-      } else throw refuse(`${quote(name)} is a link or a special file`);
+      } else
+        throw refuse(
+          `${quote(name)} is a link or a special file (cp -rL copies a model with the files that its links lead to)`,
+        );
     }
   }
   return files.toSorted();

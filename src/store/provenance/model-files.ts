@@ -121,7 +121,10 @@ async function directoryFiles(root: string): Promise<readonly DigestSource[]> {
       const found = await lstat(join(root, name));
       if (found.isDirectory()) pending.push(name);
       else if (found.isFile()) files.push(await fileForInspection(join(root, name), name));
-      else throw refuse(`${quote(name)} is a link or a special file`);
+      else
+        throw refuse(
+          `${quote(name)} is a link or a special file (cp -rL copies a model with the files that its links lead to)`,
+        );
     }
   }
   return files;
