@@ -7,13 +7,11 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Callable, Mapping
 
 from davy_worker.metric_frames import MetricOutbox
+from davy_worker.ration import Ration
 from ts.context import Context
 from ts.metrics.metric import UNITS
 
 NAME = "PredictionTime"
-# The server writes as many lines of one series in ten seconds, each with its value; what comes beyond is thinned here.
-UNTHINNED = 100
-UNTHINNED_SECONDS = 10.0
 
 # Takes the milliseconds of a batch and its context.
 PredictionTime = Callable[[float, Context], None]
@@ -38,18 +36,15 @@ def prediction_time(
     tail = f',"u":{quote(unit)},"type":"{kind}","d":[{pairs}],"q":['
     add = outbox.add_text
     interval = interval_ms / 1000 if kind == "gauge" else 0.0
-    due = window_end = 0.0
-    sent = 0
+    due = 0.0
+    # The server writes as many lines of one series, each with its value; what comes beyond is thinned here.
+    unthinned = Ration()
 
     def record(millis: float, context: Context) -> None:
-        nonlocal due, window_end, sent
+        nonlocal due
         if interval > 0:
             now = time.monotonic()
-            if now >= window_end:
-                window_end = now + UNTHINNED_SECONDS
-                sent = 0
-            sent += 1
-            if sent > UNTHINNED and now < due:
+            if not unthinned.take() and now < due:
                 return
             due = now + interval
         ids = ",".join([quote(request["id"]) for request in context._requests])

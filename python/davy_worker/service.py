@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from davy_worker.entry_point import Handle
 from davy_worker.hints import hint_for
 from davy_worker.prediction_time import PredictionTime
+from davy_worker.ration import Ration
 from davy_worker.results import Unserialisable, encode_results, refusal_of
 from ts.context import Context
 from ts.utils.util import PredictionException
@@ -38,7 +39,7 @@ class Answers(NamedTuple):
 class Service:
     """A handler with its context and the wishes of the server."""
 
-    __slots__ = ("handle", "context", "decode", "prediction_time")
+    __slots__ = ("handle", "context", "decode", "prediction_time", "_arrivals")
 
     def __init__(self, handle: Handle, context: Context, decode: bool, prediction_time: PredictionTime | None) -> None:
         self.handle = handle
@@ -46,9 +47,11 @@ class Service:
         self.decode = decode
         # The configured PredictionTime metric (surface spec 4.4), or None when nobody wants it.
         self.prediction_time = prediction_time
+        self._arrivals = Ration()
 
     def predict(self, rows: list[dict[str, Any]], context: Context) -> Answers | Refusal:
         """Runs one batch. Never raises an `Exception`."""
+        self._tell_arrival()
         started = time.perf_counter()
         try:
             values = self.handle(rows, context)
@@ -58,6 +61,7 @@ class Service:
 
     async def predict_async(self, rows: list[dict[str, Any]], context: Context) -> Answers | Refusal:
         """The same for a handler whose `handle` is a coroutine."""
+        self._tell_arrival()
         started = time.perf_counter()
         try:
             values = self.handle(rows, context)
@@ -66,6 +70,11 @@ class Service:
         except Exception as error:
             return refuse(error)
         return self._answer(values, len(rows), context, started)
+
+    def _tell_arrival(self) -> None:
+        """A line that scripts count batches by (surface spec 11)."""
+        if self._arrivals.take():
+            print(f"Backend received inference at: {int(time.time())}", flush=True)
 
     def _answer(self, values: Any, count: int, context: Context, started: float) -> Answers | Refusal:
         if not isinstance(values, list):

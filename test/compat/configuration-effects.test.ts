@@ -61,6 +61,7 @@ const config = [
   'prefer_direct_buffer=true',
   'vmargs=-Xmx1g',
   'io_ratio=70',
+  'plugins_path=plugins/*.jar',
 ];
 
 describeWithServer('settings in force', fill, { models: ['obey'], config }, (suite) => {
@@ -231,6 +232,15 @@ describeWithServer('settings in force', fill, { models: ['obey'], config }, (sui
       ]) {
         assert.ok(line.includes(`${key} (`), `${key}: ${line}`);
       }
+    },
+  );
+
+  behaviour(
+    '12.8',
+    'absent',
+    'Java plugins are not loaded: plugins_path is accepted, and the log says that it does nothing',
+    () => {
+      assert.match(suite.server.output(), /Without meaning in Davy, ignored: .*plugins_path \(/);
     },
   );
 

@@ -1,6 +1,8 @@
 // Logs and their formats (surface spec 11), and where they lie.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +68,27 @@ describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
     await untilIn('model_log.log', /MODEL_LOG - from a logger$/m);
   });
 
+  behaviour('11', 'same', 'the arrival of every batch is a line of the model log', async () => {
+    const arrivals = (): number =>
+      [...file('model_log.log').matchAll(/-stdout MODEL_LOG - Backend received inference at: \d{10}$/gm)].length;
+    await untilIn('model_log.log', /Backend received inference at/);
+    const before = arrivals();
+    for (let sent = 0; sent < 5; sent += 1) await run('return ["x"]');
+    await run('print("the last of them")\nreturn ["x"]');
+    await untilIn('model_log.log', /MODEL_LOG - the last of them$/m);
+    assert.equal(arrivals() - before, 6);
+  });
+
+  behaviour('11', 'same', 'a client on a unix socket is 127.0.0.1 in the access log', async () => {
+    const socket = join(suite.server.dir, 'management.sock');
+    const config = [`management_address=unix:${socket}`];
+    await using other = await startCompatServer({ modelStore: suite.store.dir, config });
+    const outgoing = request({ socketPath: socket, path: '/models?limit=3' }).end();
+    const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+    incoming.resume();
+    await other.until(/ACCESS_LOG - 127\.0\.0\.1 "GET \/models\?limit=3 HTTP\/1\.1" 200 \d+$/m);
+  });
+
   behaviour(
     '4.6',
     'stricter',
@@ -80,12 +103,17 @@ describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
   behaviour(
     '11',
     'stricter',
-    'nobody writes log lines of their own by newlines or escapes in paths and prints',
+    'nobody writes log lines of their own by newlines or escapes in paths, model names, user agents and prints',
     async () => {
       await suite.server.infer('/predictions/x%0a2026-01-01T00:00:00,000%20-%20forged');
+      const agent = 'x\u00859 - forged agent';
+      await suite.server.infer('/predictions/x', { headers: { 'User-Agent': agent, 'X-Request-Id': agent } });
+      const name = 'model_name=a%0d%0a2026-01-01T00:00:00,000%20-%20forged%20name';
+      assert.notEqual((await suite.server.admin(`/models?url=obey&${name}`, 'POST')).status, 200);
       await run('print("\\x1b[31mred\\rforged")\nreturn ["x"]');
       await untilIn('model_log.log', /\\x1b\[31mred/);
-      assert.doesNotMatch(file('access_log.log'), /^2026-01-01T00:00:00,000 - forged/m);
+      for (const name of FILES) assert.doesNotMatch(file(name), /^2026-01-01T00:00:00,000 - forged/m, name);
+      assert.doesNotMatch(suite.server.output(), /^2026-01-01T00:00:00,000 - forged|forged agent/m);
     },
   );
 });
