@@ -56,19 +56,66 @@ class Adder(object):
         return answers
 `;
 
+/** Continuous batching: counts up to the number of the request, a piece for each step. */
+const COUNTER = `
+class Counter(object):
+    def initialize(self, context):
+        context.cache = {}
+
+    def handle(self, data, context):
+        answers = []
+        for index, row in enumerate(data):
+            request = context.get_request_id(index)
+            if request not in context.cache:
+                context.cache[request] = {"until": int(bytes(row["data"])), "at": 0}
+            context.cache[request]["at"] += 1
+            answers.append("%d " % context.cache[request]["at"])
+        context.stopping_criteria = [
+            (lambda answer, state=context.cache[context.get_request_id(i)]: state["at"] >= state["until"])
+            for i in range(len(data))
+        ]
+        return answers
+`;
+
+/** Continuous batching of sequences: adds up, and a zero ends the sequence. */
+const STREAMED_ADDER = `
+class Adder(object):
+    def initialize(self, context):
+        self.sums = {}
+
+    def handle(self, data, context):
+        answers = []
+        for index, row in enumerate(data):
+            sequence = context.get_sequence_id(index)
+            number = int(bytes(row["data"]))
+            self.sums[sequence] = self.sums.get(sequence, 0) + number
+            context.set_response_header(index, context.header_key_sequence_id, sequence)
+            if number == 0:
+                context.set_response_header(index, context.header_key_sequence_end, sequence)
+            answers.append(str(self.sums.pop(sequence) if number == 0 else self.sums[sequence]))
+        context.stopping_criteria = [lambda answer: True for _ in data]
+        return answers
+`;
+
+const SEQUENCES = 'sequenceBatching: true\nsequenceMaxIdleMSec: 30000\nmaxNumSequence: 4\nmaxSequenceJobQueueSize: 8\n';
+const BATCHES = 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 4\nmaxBatchDelay: 20\n';
+
 const fill = (store: TestStore): void => {
   store.add('obey', OBEY);
   store.add('probe', PROBE);
   store.add('pieces', PIECES);
   store.add('idle', NOOP);
   store.add('broken', 'raise ImportError("never")');
-  store.add('adder', ADDER, {
-    config:
-      'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 4\nmaxBatchDelay: 20\nsequenceBatching: true\nsequenceMaxIdleMSec: 30000\nmaxNumSequence: 4\nmaxSequenceJobQueueSize: 8\n',
+  store.add('counter', COUNTER, { config: `${BATCHES}continuousBatching: true\n` });
+  store.add('streamed-adder', '', {
+    config: `${BATCHES}continuousBatching: true\n${SEQUENCES}`,
+    model: { handler: 'adder.py' },
+    files: { 'adder.py': STREAMED_ADDER },
   });
+  store.add('adder', ADDER, { config: `${BATCHES}${SEQUENCES}` });
 };
 const options = {
-  models: ['obey', 'probe', 'pieces', 'adder'],
+  models: ['obey', 'probe', 'pieces', 'adder', 'counter', 'streamed-adder'],
   config: [
     'disable_token_authorization=false',
     `max_request_size=${MAX_BYTES}`,
@@ -278,6 +325,20 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
       assert.deepEqual(predictions(await infer('StreamPredictions2', asked('two', '5'))), ['5']);
     });
 
+    behaviour('5.5', 'same', 'continuous batching streams its steps, and sequences of it answer in order', async () => {
+      const counted = await infer('StreamPredictions', { model_name: 'counter', input: input({ data: '4' }) });
+      assert.deepEqual([counted.code, predictions(counted)], [0, ['1 ', '2 ', '3 ', '4 ']]);
+      const joined = await infer('Predictions', { model_name: 'counter', input: input({ data: '3' }) });
+      assert.deepEqual(predictions(joined), ['1 2 3 ']);
+      const numbers = ['1', '2', '3', '0', '7'].map((data) => ({
+        model_name: 'streamed-adder',
+        sequence_id: 'continuous',
+        input: input({ data }),
+      }));
+      const added = await infer('StreamPredictions2', numbers);
+      assert.deepEqual([added.code, predictions(added)], [0, ['1', '3', '6', '6', '7']]);
+    });
+
     behaviour(
       '5.5',
       'same',
@@ -363,8 +424,8 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
         );
         assert.equal(said(await manage('ListModels')), '{\n  "nextPageToken": "0",\n  "models": []\n}');
         assert.equal(
-          said(await manage('ListModels', { limit: 1, next_page_token: 1 })),
-          '{\n  "nextPageToken": "2",\n  "models": [\n    {\n      "modelName": "life",\n      "modelUrl": "idle"\n    }\n  ]\n}',
+          said(await manage('ListModels', { limit: 1, next_page_token: 2 })),
+          '{\n  "nextPageToken": "3",\n  "models": [\n    {\n      "modelName": "life",\n      "modelUrl": "idle"\n    }\n  ]\n}',
         );
         const scale = { model_name: 'life', min_worker: 2, synchronous: true };
         assert.equal(said(await manage('ScaleWorker', scale)), 'Workers scaled to 2 for model: life');
