@@ -76,7 +76,7 @@ function describeFinding(finding: Finding): string[] {
     ...plan.degraded.map((line) => `            note: ${line}`),
     ...report.hits.flatMap(({ id, title, evidence }) => [
       `            ${id}: a worker could ${title}: ${printable(evidence ?? '')}`,
-      `                 ${adviceFor(id)}`,
+      `                 ${adviceFor(id, finding.level)}`,
     ]),
   ];
 }

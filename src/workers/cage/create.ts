@@ -5,7 +5,7 @@ import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
 import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
 import { Holdings } from './holdings.ts';
-import { canUnshareMounts, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
+import { canUnshareMounts, installHint, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
 import { findProgram } from './interpreter.ts';
 import { TreeWatch, type TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
@@ -59,7 +59,7 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
     allowMemfd: host.cgroups !== null,
   };
   if (host.isRoot && findProgram('setpriv') === null) {
-    throw refusal(options.level, { missing: 'setpriv is not installed', remedy: 'apt-get install -y util-linux' });
+    throw refusal(options.level, { missing: 'setpriv is not installed', remedy: installHint('util-linux') });
   }
   const landlock = await probeLandlock(options.python);
   if (options.level === 'process') {
@@ -76,7 +76,7 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
   if (isFinding(bubblewrap)) throw refusal('strict', bubblewrap);
   const prlimit = findProgram('prlimit');
   if (prlimit === null) {
-    throw refusal('strict', { missing: 'prlimit is not installed', remedy: 'apt-get install -y util-linux' });
+    throw refusal('strict', { missing: 'prlimit is not installed', remedy: installHint('util-linux') });
   }
   const landlockAbi = isFinding(landlock) ? 0 : landlock.abi;
   const stagePython = isFinding(landlock) ? null : landlock.python;

@@ -22,7 +22,12 @@ describe('a probe that got through', () => {
   });
 
   test('comes with advice, whichever wall it went through', () => {
-    for (const id of ['F01', 'P04', 'N01', 'K05', 'R01']) assert.ok(adviceFor(id).length > 20, id);
+    for (const level of ['strict', 'process'] as const) {
+      for (const id of ['F01', 'F19', 'P04', 'P25', 'N01', 'K05', 'R01', 'R04']) {
+        assert.ok(adviceFor(id, level).length > 20, id);
+      }
+    }
+    assert.notEqual(adviceFor('F01', 'strict'), adviceFor('F01', 'process'));
   });
 });
 

@@ -3,7 +3,7 @@ import { lstat, opendir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** More files than any library caches; counting further would make the watch itself the victim. */
-export const MAX_FILES = 65_536;
+export const MAX_FILES = 32_768;
 const BLOCK_BYTES = 512;
 /** Entries asked for at once: one wait for many. */
 const READ_AHEAD = 512;

@@ -33,7 +33,8 @@ export interface Finding {
 /** Looks for bubblewrap and makes a namespace with it as the worker's uid. Returns the finding when that fails. */
 export async function probeBubblewrap(uid: number | undefined): Promise<BubblewrapHost | Finding> {
   const path = findProgram('bwrap');
-  if (path === null) return { missing: 'bubblewrap (the program bwrap) is not installed', remedy: installHint() };
+  if (path === null)
+    return { missing: 'bubblewrap (the program bwrap) is not installed', remedy: installHint('bubblewrap') };
   if ((statSync(path).mode & 0o4000) !== 0) {
     return { missing: `${path} is setuid root`, remedy: `use a kernel with user namespaces and: chmod u-s ${path}` };
   }
@@ -42,7 +43,8 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
       /(\d+\.\d+\.\d+)/.exec((await run(path, ['--version'], { timeout: PROBE_TIMEOUT_MS })).stdout)?.[1] ?? '0.0.0';
     const [major = 0, minor = 0] = version.split('.').map(Number);
     const features = major * 1000 + minor;
-    if (features < 5) return { missing: `bubblewrap ${version} is too old (0.5.0 is needed)`, remedy: installHint() };
+    if (features < 5)
+      return { missing: `bubblewrap ${version} is too old (0.5.0 is needed)`, remedy: installHint('bubblewrap') };
     const namespaces = [
       '--unshare-user',
       '--unshare-pid',
@@ -85,7 +87,7 @@ export async function probeLandlock(preferred: string | undefined): Promise<Land
   }
   return {
     missing: 'there is no Python 3 to put Landlock and seccomp on a worker (Node cannot do that to itself)',
-    remedy: 'apt-get install python3-minimal',
+    remedy: installHint('python3'),
   };
 }
 
@@ -118,15 +120,17 @@ export function isFinding(value: object): value is Finding {
   return 'remedy' in value;
 }
 
-function installHint(): string {
+/** The line that installs a package on this machine, whichever package manager it has. */
+export function installHint(name: 'bubblewrap' | 'util-linux' | 'python3'): string {
   const lines: readonly (readonly [string, string])[] = [
-    ['apt-get', 'apt-get install -y bubblewrap'],
-    ['dnf', 'dnf install -y bubblewrap'],
-    ['apk', 'apk add bubblewrap'],
-    ['zypper', 'zypper install -y bubblewrap'],
-    ['pacman', 'pacman -S bubblewrap'],
+    ['apt-get', `apt-get install -y ${name}`],
+    ['dnf', `dnf install -y ${name}`],
+    // Alpine keeps these two programs apart.
+    ['apk', `apk add ${name === 'util-linux' ? 'setpriv util-linux-misc' : name}`],
+    ['zypper', `zypper install -y ${name}`],
+    ['pacman', `pacman -S ${name === 'python3' ? 'python' : name}`],
   ];
-  const line = lines.find(([program]) => findProgram(program) !== null)?.[1] ?? 'install the package "bubblewrap"';
+  const line = lines.find(([program]) => findProgram(program) !== null)?.[1] ?? `install the package "${name}"`;
   return process.getuid?.() === 0 ? line : `sudo ${line}`;
 }
 

@@ -64,19 +64,34 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
     return ['Workers run without any isolation: a model can do whatever this server can.'];
   const found: string[] = [];
   if (host.cgroups === null) {
-    found.push('No writable cgroup: memory is limited by process and watched for the tree, CPU share is not limited.');
+    found.push(
+      'No writable cgroup: memory is limited by process and watched for the tree, CPU share is not limited. To get one: ' +
+        'Delegate=yes in the systemd service, or a writable cgroup in the container (docs/security-model.md, "Limits").',
+    );
   }
   if (mechanics.level === 'process') {
-    if (!host.isRoot) found.push('Workers share the uid of the server.');
+    if (!host.isRoot) {
+      found.push(
+        'Workers share the uid of the server. To give each one of its own: start as root, or choose "strict".',
+      );
+    }
     if (!mechanics.cage.hasOwnShm)
-      found.push('No shared memory: locks and pools of Python\'s "multiprocessing" do not work.');
-    found.push('Names, sizes and times of files can be seen, their contents cannot.');
+      found.push(
+        'No shared memory: locks and pools of Python\'s "multiprocessing" work at "strict", or as root, only.',
+      );
+    found.push('Names, sizes and times of files can be seen, their contents cannot. At "strict" neither can.');
   }
   if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {
-    found.push('No Landlock for the second stage, and no second stage in Node and ONNX workers.');
+    found.push(
+      'No Landlock and Python 3 together: Python workers narrow their filter only, Node and ONNX workers keep the first one. ' +
+        'To get the second stage: Linux 6.7 or newer with "landlock" in the lsm= list, and python3.',
+    );
   }
   if (host.isRoot && !host.canUnshare) {
-    found.push('No private mounts: interpreters and models must lie where every user may read them.');
+    found.push(
+      'No private mounts: interpreters and models must lie where every user may read them. To get them: CAP_SYS_ADMIN, or ' +
+        'start as an ordinary user.',
+    );
   }
   return found;
 }

@@ -1,13 +1,13 @@
 // Proves the cage before a model enters it: a throw-away worker tries to break out.
 import type { ChildProcess } from 'node:child_process';
 import { text } from 'node:stream/consumers';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { once } from 'node:events';
 import { Fault } from '../../kernel/index.ts';
 import { defaultLimits, type IsolationLevel, type WorkerLimits } from '../../policy/index.ts';
 import type { Cage } from './contract.ts';
 import { findProgram } from './interpreter.ts';
-import { nodeProbeScript, probeScript } from './places.ts';
+import { cageScript, nodeProbeScript, probeScript } from './places.ts';
 import { openProbeTarget, type ProbeTarget } from './probe-target.ts';
 import { spawnCaged } from './spawn.ts';
 
@@ -110,13 +110,16 @@ async function attack(
     env: {},
     runtime: python === null ? 'node' : 'python',
     modelDir: target.modelDir,
-    readOnlyPaths: [script],
+    readOnlyPaths: [script, cageScript()],
     threads: 1,
     limits,
     gpuId: null,
   });
   try {
-    return await listen(spawnCaged(command), all ? ALL_TIMEOUT_MS : BOOT_TIMEOUT_MS);
+    const child = spawnCaged(command);
+    // As a model's worker does: what is attacked is the whole cage.
+    if (python !== null) (child.stdio[3] as Duplex).write(`${JSON.stringify(command.innerCage)}\n`);
+    return await listen(child, all ? ALL_TIMEOUT_MS : BOOT_TIMEOUT_MS);
   } catch (cause) {
     const message = `The probe worker did not start: ${cause instanceof Error ? cause.message : String(cause)}`;
     throw new Fault('invalid_configuration', message, { cause });

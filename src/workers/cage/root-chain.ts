@@ -60,7 +60,7 @@ function mountScript(options: RootChain, uid: number): string[] {
 const SHARED_MEMORY = ['/dev/shm'];
 
 /** Enough for any library's caches; each costs the kernel about a kilobyte. */
-const MAX_TMP_FILES = 65_536;
+const MAX_TMP_FILES = 32_768;
 
 /** The first failure ends it: a worker that missed its cgroup or its mounts must not start. */
 function script(lines: readonly string[]): string {

@@ -33,7 +33,7 @@ const PYTHON = '/usr/bin/python3';
 const IS_ROOT = process.getuid?.() === 0;
 /** Belongs to nobody: an ordinary user without a name. */
 const ORDINARY_UID = '64999';
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 120_000;
 
 /** Attacks that no level lets through, not even `none`: guards against regressions rather than proof. */
 const GUARDS = {

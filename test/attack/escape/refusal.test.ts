@@ -1,10 +1,12 @@
 // A machine that cannot give a level is told apart from one that can: never silently less than was asked for.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { compileFilter } from '../../../src/workers/cage/seccomp.ts';
 import type { Trial } from './try-level.ts';
 
 const run = promisify(execFile);
@@ -12,6 +14,24 @@ const SCRIPT = join(import.meta.dirname, 'try-level.ts');
 const BWRAP = '/usr/bin/bwrap';
 const IS_ROOT = process.getuid?.() === 0;
 const ORDINARY_UID = '64999';
+/** A kernel that answers as one without Landlock does. */
+const NO_LANDLOCK_FILTER = compileFilter(
+  {
+    rules: new Map([['landlock_create_ruleset', { errno: 'ENOSYS' }]]),
+    known: 'allow',
+    unknown: 'allow',
+  },
+  process.arch === 'arm64' ? 'arm64' : 'x64',
+).bytes;
+const NO_LANDLOCK = [
+  '/bin/sh',
+  '-c',
+  `printf '${Array.from(NO_LANDLOCK_FILTER, (byte) => `\\${byte.toString(8).padStart(3, '0')}`).join('')}' > "/tmp/davy-filter-$$"
+exec 9< "/tmp/davy-filter-$$"
+rm "/tmp/davy-filter-$$"
+exec ${BWRAP} --bind / / --dev-bind /dev /dev --seccomp 9 -- "$@"`,
+  'davy',
+];
 /** A world like the outside one, but in it nobody may make another. */
 const NO_NAMESPACES = [
   BWRAP,
@@ -43,6 +63,43 @@ describe('isolation that cannot be had', { skip: needsBwrap }, () => {
     const trial = await attempt(NO_NAMESPACES, 'strict');
     assert.ok(trial.kind === 'refused' && trial.code === 'invalid_configuration');
     assert.match(trial.message, /namespaces/);
+  });
+
+  test('is refused where the kernel has no Landlock, with what to boot', async () => {
+    const trial = await attempt(NO_LANDLOCK, 'process');
+    assert.ok(trial.kind === 'refused' && trial.code === 'invalid_configuration', JSON.stringify(trial));
+    assert.match(trial.message, /no Landlock.*To get it: boot Linux 6\.7 or newer with "landlock" in the lsm= list/);
+  });
+
+  test('leaves the level "strict" without Landlock, which says so and holds', async () => {
+    const trial = await attempt(NO_LANDLOCK, 'strict');
+    assert.ok(trial.kind === 'given', JSON.stringify(trial));
+    assert.deepEqual(trial.hits, []);
+    assert.ok(trial.degraded.some((sentence) => /No Landlock.*To get the second stage: Linux 6\.7/.test(sentence)));
+  });
+
+  test('is refused where bubblewrap is too old, or setuid, or its helpers are missing, each by its name', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'davy-programs-'));
+    chmodSync(folder, 0o755);
+    try {
+      for (const program of ['sh', 'true', 'unshare', 'setpriv'])
+        symlinkSync(`/usr/bin/${program}`, join(folder, program));
+      symlinkSync(BWRAP, join(folder, 'bwrap'));
+      const bare = await attempt([], 'strict', folder);
+      assert.ok(bare.kind === 'refused', JSON.stringify(bare));
+      assert.match(bare.message, /prlimit is not installed.*util-linux/);
+      rmSync(join(folder, 'bwrap'));
+      writeFileSync(join(folder, 'bwrap'), '#!/bin/sh\necho "bubblewrap 0.4.1"\n', { mode: 0o755 });
+      const old = await attempt([], 'strict', folder);
+      assert.ok(old.kind === 'refused', JSON.stringify(old));
+      assert.match(old.message, /bubblewrap 0\.4\.1 is too old \(0\.5\.0 is needed\).*bubblewrap/);
+      chmodSync(join(folder, 'bwrap'), 0o4755);
+      const setuid = await attempt([], 'strict', folder);
+      assert.ok(setuid.kind === 'refused', JSON.stringify(setuid));
+      assert.match(setuid.message, /is setuid root.*chmod u-s/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('leaves the level "process", which needs no namespaces and holds without them', async () => {
