@@ -57,6 +57,9 @@ describe('a hostile model at the doors', () => {
     writeFileSync(join(outside, 'evil.mar'), good);
     symlinkSync(join(outside, 'evil.mar'), join(store.dir, 'link.mar'));
     symlinkSync(outside, join(store.dir, 'linked'));
+    // PKL-07: external data behind a link.
+    store.add('holds-link', NOOP);
+    symlinkSync('/etc/passwd', join(store.dir, 'holds-link', 'w.bin'));
     urls = hostileUrls({ allowed: allowed.port, internal: internal.port, store: store.dir, outside });
     const names = [`127.0.0.1:${allowed.port}/good/`, `models.test:${allowed.port}/`, `local.*:${allowed.port}/x.mar`];
     sources = [

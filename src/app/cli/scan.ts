@@ -1,5 +1,5 @@
 // `davy scan`: says of model files and archives, wherever they lie, whether a server would admit them.
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import type { Finding } from '../../kernel/index.ts';
 import type { ScanTarget } from '../scan/list-targets.ts';
 import type { ScannedFile } from '../scan/scan-paths.ts';
@@ -19,7 +19,7 @@ export function addScanOptions(command: Command): Command {
   return command
     .argument('<path...>', 'model files, archives, directories')
     .option('--json', 'one JSON object per line and file: file, verdict, findings')
-    .option('--sarif', 'one SARIF 2.1.0 log, for code scanning services')
+    .addOption(new Option('--sarif', 'one SARIF 2.1.0 log, for code scanning services').conflicts('json'))
     .option('--all', 'show remarks (severity info) too')
     .addHelpText('after', SCAN_EXAMPLES);
 }

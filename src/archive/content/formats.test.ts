@@ -136,6 +136,13 @@ describe('ONNX models', () => {
 });
 
 describe('names and contents', () => {
+  test('say so where only the pointer of a large file was checked out', async () => {
+    const pointer = latin1('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n');
+    for (const name of ['m.safetensors', 'm.bin', 'm.onnx', 'm.gguf', 'm.h5'])
+      assert.deepEqual(await codes(name, pointer), ['content_mismatch'], name);
+    assert.deepEqual(await codes('notes.txt', pointer), []);
+  });
+
   test('of estimators, NumPy objects and compressed files are refused with the remedy that helps', async () => {
     const importing = (name: string) => latin1(`\x80\x02c${name}\n)R.`);
     for (const [name, bytes, code] of [

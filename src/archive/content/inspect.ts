@@ -61,6 +61,18 @@ function abortable(file: RandomAccess, signal: AbortSignal): RandomAccess {
   };
 }
 
+const MODEL_KINDS: ReadonlySet<NameKind> = new Set([
+  'torch',
+  'safetensors',
+  'onnx',
+  'gguf',
+  'npy',
+  'npz',
+  'unsupported',
+]);
+/** What a clone without the LFS extension has instead of large files. */
+const LFS_POINTER = /^version https:\/\/git-lfs\.github\.com\/spec\//;
+
 async function inspectBytes(file: RandomAccess, name: string, siblings: Siblings, report: Report): Promise<void> {
   const kind = kindOfName(name);
   const sniffed = await sniff(file);
@@ -71,6 +83,11 @@ async function inspectBytes(file: RandomAccess, name: string, siblings: Siblings
   if (sniffed.hasZipTail)
     throw new Refusal('polyglot', 'A zip archive ends in this file, which does not start as one.');
   if (file.size === 0) return;
+  if (MODEL_KINDS.has(kind) && LFS_POINTER.test(sniffed.head.toString('latin1', 0, 64)))
+    throw new Refusal(
+      'content_mismatch',
+      'The file is a pointer of Git LFS; the model is not here yet (git lfs pull).',
+    );
   switch (sniffed.format) {
     case 'zip':
       return inspectZip(file, kind, report);

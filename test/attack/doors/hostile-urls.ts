@@ -5,7 +5,7 @@ export interface Places {
   readonly allowed: number;
   /** Port of a host that nobody may call. */
   readonly internal: number;
-  /** The model store. It holds `link.mar` and `linked`, two links that lead out of it. */
+  /** The model store. It holds `link.mar` and `linked`, two links that lead out of it, and `holds-link`, a model with one in it. */
   readonly store: string;
   /** A folder outside the store, with a perfectly good `evil.mar`. */
   readonly outside: string;
@@ -80,7 +80,7 @@ export function hostileUrls({ allowed, internal, store, outside }: Places): read
       join(outside, 'evil.mar'), outside, '/etc', '/proc/self/environ', '/proc/self/cwd', '/proc/self/fd/0', '/dev/zero', '/dev/stdin',
       '../evil.mar', 'a/../../evil.mar', '..', '.', './', '/', '//', '~', '-', '\\\\host\\share\\x.mar', 'x'.repeat(9000), 'a/'.repeat(3000), '\u202e',
     ], // prettier-ignore
-    'URL-11': ['link.mar', 'linked', 'linked/evil.mar', 'linked/.', './link.mar', join(store, 'link.mar')],
+    'URL-11': ['link.mar', 'linked', 'linked/evil.mar', 'linked/.', './link.mar', 'holds-link', join(store, 'link.mar')],
     'URL-13': [
       `http://${own}/good/html.mar`,
       `http://${own}/good/html.tar.gz?sig=${SECRET}`,
