@@ -420,6 +420,7 @@ describe('the key file at the start and at the stop', () => {
       again.process.kill('SIGKILL');
       await again.stop();
       assert.ok(existsSync(keyFileIn(dir)), 'a server that is killed leaves its keys');
+      rmSync(keyFileIn(dir));
     },
   );
 
@@ -435,14 +436,6 @@ describe('the key file at the start and at the stop', () => {
     });
     assert.equal(await text(stopping.stdout), 'TorchServe is not currently running.\n');
     assert.equal(existsSync(keyFileIn(folder)), false);
-  });
-
-  behaviour('6.6', 'same', 'the stop takes the key file away, but no file that somebody put in its place', async () => {
-    await using server = await start();
-    writeFileSync(keyFileIn(dir), 'mine');
-    assert.equal(await server.stop(), 0);
-    assert.equal(readFileSync(keyFileIn(dir), 'utf8'), 'mine');
-    rmSync(keyFileIn(dir));
   });
 
   behaviour(
@@ -477,30 +470,48 @@ describe('the key file at the start and at the stop', () => {
     },
   );
 
-  behaviour('6.9', 'same', 'the model API is off unless something switches it on', async () => {
-    await using server = await start();
-    const headers = { authorization: `Bearer ${server.key('management')}` };
-    for (const [method, path] of [
-      ['POST', '/models?url=noop'],
-      ['DELETE', '/models/noop'],
-    ] as const) {
-      assert.equal((await exchange(server.management + path, { method, headers })).status, 405);
-    }
-  });
+  describe('while a server runs', () => {
+    let server: RealServer;
+    before(async () => {
+      server = await start();
+    });
+    after(() => server?.stop());
 
-  behaviour(
-    '6.1',
-    'stricter',
-    'a second server in the same directory does not start: it would replace the keys of the first',
-    async () => {
-      await using server = await start();
-      const keys = keysIn(dir);
-      await assert.rejects(start([`state_dir=${join(dir, 'other')}`]), /key_file\.json belongs to/);
-      assert.deepEqual(keysIn(dir), keys);
+    behaviour('6.9', 'same', 'the model API is off unless something switches it on', async () => {
       const headers = { authorization: `Bearer ${server.key('management')}` };
-      assert.equal((await exchange(`${server.management}/models`, { headers })).status, 200);
-    },
-  );
+      for (const [method, path] of [
+        ['POST', '/models?url=noop'],
+        ['DELETE', '/models/noop'],
+      ] as const) {
+        assert.equal((await exchange(server.management + path, { method, headers })).status, 405);
+      }
+    });
+
+    behaviour(
+      '6.1',
+      'stricter',
+      'a second server in the same directory does not start: it would replace the keys of the first',
+      async () => {
+        const keys = keysIn(dir);
+        await assert.rejects(start([`state_dir=${join(dir, 'other')}`]), /key_file\.json belongs to/);
+        assert.deepEqual(keysIn(dir), keys);
+        const headers = { authorization: `Bearer ${server.key('management')}` };
+        assert.equal((await exchange(`${server.management}/models`, { headers })).status, 200);
+      },
+    );
+
+    behaviour(
+      '6.6',
+      'same',
+      'the stop takes the key file away, but no file that somebody put in its place',
+      async () => {
+        writeFileSync(keyFileIn(dir), 'mine');
+        assert.equal(await server.stop(), 0);
+        assert.equal(readFileSync(keyFileIn(dir), 'utf8'), 'mine');
+        rmSync(keyFileIn(dir));
+      },
+    );
+  });
 });
 
 describe('switches in every place at once', () => {

@@ -112,7 +112,7 @@ describe('TLS', () => {
     `private_key_file=${join(dir, key)}`,
   ];
 
-  describe('by PEM files', () => {
+  describe('by files', () => {
     /** As renewing tools do: readers see the old file or the new one. */
     const replace = (name: string, by: string): void => {
       copyFileSync(join(dir, by), join(dir, 'new'));
@@ -126,7 +126,7 @@ describe('TLS', () => {
       replace('live.crt', 'rsa.crt');
       replace('live.p12', 'store.p12');
       live = await serve([...pem('live.crt', 'live.key'), 'enable_grpc_ssl=true']);
-      stored = await serve([`keystore=${join(dir, 'live.p12')}`, 'enable_grpc_ssl=true']);
+      stored = await serve([`keystore=${join(dir, 'live.p12')}`, ...pem('ec.crt', 'ec.key'), 'enable_grpc_ssl=true']);
     });
     // The servers look at their files every ten seconds: the last test sees what they made of this.
     after(() => {
@@ -173,6 +173,17 @@ describe('TLS', () => {
         await assert.rejects(plain.unary(ping, create(ping.input)), { code: 14 });
       },
     );
+
+    behaviour(
+      '6.10',
+      'same',
+      'keystore_type and keystore_pass are PKCS12 and changeit where not given; a keystore wins over PEM files, except on gRPC',
+      async () => {
+        const files = fingerprintOf(join(dir, 'ec.crt'));
+        assert.notEqual((await shake(stored.ports[0]!)).fingerprint, files);
+        assert.equal((await shake(stored.grpcPort, { ALPNProtocols: ['h2'] })).fingerprint, files);
+      },
+    );
   });
 
   behaviour(
@@ -208,22 +219,6 @@ describe('TLS', () => {
       await using served = await serve(pem('chain.crt', 'leaf.pem'));
       const { subject, isTrusted } = await shake(served.ports[0]!, { ca: readFileSync(at('root.crt')) });
       assert.deepEqual([subject, isTrusted], ['CN=leaf', true]);
-    },
-  );
-
-  behaviour(
-    '6.10',
-    'same',
-    'keystore_type and keystore_pass are PKCS12 and changeit where not given; a keystore wins over PEM files, except on gRPC',
-    async () => {
-      await using served = await serve([
-        `keystore=${join(dir, 'store.p12')}`,
-        ...pem('ec.crt', 'ec.key'),
-        'enable_grpc_ssl=true',
-      ]);
-      const files = fingerprintOf(join(dir, 'ec.crt'));
-      assert.notEqual((await shake(served.ports[0]!)).fingerprint, files);
-      assert.equal((await shake(served.grpcPort, { ALPNProtocols: ['h2'] })).fingerprint, files);
     },
   );
 
