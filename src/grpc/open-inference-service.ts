@@ -71,12 +71,15 @@ function methodsOf(service: string, ports: OpenInferencePorts): readonly Method[
 const openInferenceStatus = (fault: Fault) =>
   fault.code === 'bad_request' ? inferenceStatus(fault) : managementStatus(fault);
 
-function infer(request: ModelInferRequest, caller: Caller, ports: PredictionPorts): Promise<ModelInferResponse> {
+async function infer(request: ModelInferRequest, caller: Caller, ports: PredictionPorts): Promise<ModelInferResponse> {
   const { modelName, modelVersion } = request;
-  const json = requestJson(request);
+  ports.gate.require(caller.principal, scoped('infer', modelName === '' ? undefined : modelName));
+  const left = new AbortController();
+  caller.onCancel = () => left.abort();
+  const json = await requestJson(request, left.signal);
   const part: InputPart = { name: 'body', contentType: 'application/json', chunks: [json], bytes: json.length };
   const input = { modelName, version: modelVersion || undefined, parts: [part], sequenceId: undefined };
-  return new Promise((resolve, reject) => {
+  const answer = await new Promise<Buffer>((resolve, reject) => {
     const body: Uint8Array[] = [];
     let bytes = 0;
     const ticket = ports.dataPlane.submit(inferenceRequest(input, caller, ports.gate, []), {
@@ -89,12 +92,13 @@ function infer(request: ModelInferRequest, caller: Caller, ports: PredictionPort
           return;
         }
         body.push(...reply.body);
-        if (isLast) resolve(inferResponse(Buffer.concat(body), request));
+        if (isLast) resolve(Buffer.concat(body));
       },
       fail: reject,
     });
     caller.onCancel = () => ticket.cancel();
   });
+  return inferResponse(answer, request);
 }
 
 /** Throws Fault `prediction_failed` for a reply that is not the envelope's JSON. */

@@ -2,10 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
-import { ModelInferRequestSchema, ModelInferResponse_InferOutputTensorSchema } from './gen/open_inference_pb.ts';
+import {
+  ModelInferRequestSchema,
+  ModelInferResponse_InferOutputTensorSchema,
+  type ModelInferRequest,
+} from './gen/open_inference_pb.ts';
 import { outputTensor, requestJson } from './tensor-json.ts';
 
-test('a request becomes the JSON of the kservev2 envelope', () => {
+const textOf = async (request: ModelInferRequest): Promise<string> =>
+  (await requestJson(request, new AbortController().signal)).toString();
+
+test('a request becomes the JSON of the kservev2 envelope', async () => {
   const request = create(ModelInferRequestSchema, {
     id: 'i',
     modelName: 'm',
@@ -16,44 +23,61 @@ test('a request becomes the JSON of the kservev2 envelope', () => {
     ],
   });
   assert.equal(
-    requestJson(request).toString(),
+    await textOf(request),
     '{"id":"i","model_name":"m","inputs":[{"name":"a","shape":[1,2],"datatype":"FP32","data":[0.5,-1]},{"name":"b","shape":[1],"datatype":"BYTES","data":["aGk="]},{"name":"c","shape":[1],"datatype":"INT64","data":[9007199254740993]}]}',
   );
 });
 
-test('raw tensors give the same JSON as typed ones', () => {
+test('raw tensors give the same JSON as typed ones', async () => {
   const values = [1.5, -2, 1024];
   const raw = new Uint8Array(Float32Array.from(values).buffer);
   const input = { name: 'a', shape: [3n], datatype: 'FP32' };
   const typed = create(ModelInferRequestSchema, { inputs: [{ ...input, contents: { fp32Contents: values } }] });
   const untyped = create(ModelInferRequestSchema, { inputs: [input], rawInputContents: [raw] });
-  assert.equal(requestJson(untyped).toString(), requestJson(typed).toString());
+  assert.equal(await textOf(untyped), await textOf(typed));
   const bytes = Buffer.from([2, 0, 0, 0, 0x68, 0x69]);
   const text = create(ModelInferRequestSchema, {
     inputs: [{ ...input, datatype: 'BYTES' }],
     rawInputContents: [bytes],
   });
-  assert.match(requestJson(text).toString(), /"data":\["aGk="\]/);
+  assert.match(await textOf(text), /"data":\["aGk="\]/);
   const half = create(ModelInferRequestSchema, {
     inputs: [{ ...input, datatype: 'FP16' }],
     rawInputContents: [Uint8Array.of(0, 0x3e, 0, 0xc0)],
   });
-  assert.match(requestJson(half).toString(), /"data":\[1\.5,-2\]/);
+  assert.match(await textOf(half), /"data":\[1\.5,-2\]/);
 });
 
-test('tensors that contradict themselves are refused', () => {
+test('tensors that contradict themselves are refused', async () => {
   const input = { name: 'a', shape: [1n], datatype: 'FP32' };
-  const refused = (change: object): void =>
-    assert.throws(() => requestJson(create(ModelInferRequestSchema, { inputs: [input], ...change })), {
+  const refused = (change: object): Promise<void> =>
+    assert.rejects(textOf(create(ModelInferRequestSchema, { inputs: [input], ...change })), {
       code: 'bad_request',
     });
-  refused({ rawInputContents: [Uint8Array.of(1, 2, 3)] });
-  refused({ rawInputContents: [Uint8Array.of(1), Uint8Array.of(1)] });
-  refused({ inputs: [{ ...input, datatype: 'FLOAT' }] });
-  refused({ inputs: [{ ...input, datatype: 'BYTES' }], rawInputContents: [Uint8Array.of(9, 0, 0, 0, 1)] });
+  await refused({ rawInputContents: [Uint8Array.of(1, 2, 3)] });
+  await refused({ rawInputContents: [Uint8Array.of(1), Uint8Array.of(1)] });
+  await refused({ inputs: [{ ...input, datatype: 'FLOAT' }] });
+  await refused({ inputs: [{ ...input, datatype: 'BYTES' }], rawInputContents: [Uint8Array.of(9, 0, 0, 0, 1)] });
+  await refused({ inputs: Array.from({ length: 1001 }, () => input) });
+  await refused({ inputs: [{ ...input, shape: Array.from({ length: 65 }, () => 1n) }] });
 });
 
-test('outputs become typed contents; BYTES keep their quotes', () => {
+test('a tensor of a million numbers is written in turns, and no longer when its client has left', async () => {
+  const raw = new Uint8Array(1_000_000);
+  const request = create(ModelInferRequestSchema, {
+    inputs: [{ name: 'a', shape: [1_000_000n], datatype: 'INT8' }],
+    rawInputContents: [raw],
+  });
+  let turns = 0;
+  const counting = setInterval(() => (turns += 1), 0);
+  const { inputs } = JSON.parse(await textOf(request)) as { inputs: { data: number[] }[] };
+  clearInterval(counting);
+  assert.equal(inputs[0]?.data.length, 1_000_000);
+  assert.ok(turns > 3, `${turns} turns`);
+  await assert.rejects(requestJson(request, AbortSignal.abort()), { name: 'AbortError' });
+});
+
+test('outputs become typed contents; BYTES keep their quotes', async () => {
   const tensor = outputTensor({ name: 'o', datatype: 'BYTES', shape: [2], data: ['a', 1] });
   assert.deepEqual(
     tensor?.contents?.bytesContents.map((bytes) => Buffer.from(bytes).toString()),
@@ -63,12 +87,12 @@ test('outputs become typed contents; BYTES keep their quotes', () => {
   assert.equal(outputTensor({ datatype: 'FLOAT', data: [] }), undefined);
 });
 
-test('an element that is an object is not a number, whatever it holds', () => {
+test('an element that is an object is not a number, whatever it holds', async () => {
   for (const datatype of ['FP16', 'FP64', 'INT8', 'UINT8'])
     assert.ok(outputTensor({ name: 'y', datatype, shape: [1], data: [{ toString: 0, valueOf: 0 }] }));
 });
 
-test('whatever a model answers, the result can be sent', () => {
+test('whatever a model answers, the result can be sent', async () => {
   const datatype = fc.constantFrom('BOOL', 'INT8', 'UINT32', 'INT64', 'UINT64', 'FP16', 'FP32', 'FP64', 'BYTES', 'X');
   const output = fc.record({
     name: fc.jsonValue(),

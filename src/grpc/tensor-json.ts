@@ -1,4 +1,5 @@
 // Tensors of the Open Inference Protocol, between their protobuf and their JSON form (surface spec 5.6).
+import { setImmediate } from 'node:timers/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Fault } from '../kernel/index.ts';
 import {
@@ -6,7 +7,6 @@ import {
   ModelInferResponse_InferOutputTensorSchema,
   type InferTensorContents,
   type ModelInferRequest,
-  type ModelInferRequest_InferInputTensor,
   type ModelInferResponse_InferOutputTensor,
 } from './gen/open_inference_pb.ts';
 
@@ -28,27 +28,45 @@ const CONTENTS = {
 } as const;
 type Datatype = keyof typeof CONTENTS;
 
-/** `{"id","model_name","inputs":[{"name","shape","datatype","data"}]}`: what the kservev2 envelope reads. */
-export function requestJson(request: ModelInferRequest): Buffer {
+/**
+ * `{"id","model_name","inputs":[{"name","shape","datatype","data"}]}`: what the kservev2 envelope reads. A message holds
+ * millions of numbers, so other work gets its turn in between. Rejects with Fault `bad_request`, and when `signal` aborts.
+ */
+export async function requestJson(request: ModelInferRequest, signal: AbortSignal): Promise<Buffer> {
   const { id, modelName, inputs, rawInputContents } = request;
+  if (inputs.length > MAX_TENSORS) throw new Fault('bad_request', `More than ${MAX_TENSORS} inputs in one request.`);
   if (rawInputContents.length > 0 && rawInputContents.length !== inputs.length) {
     throw new Fault('bad_request', 'raw_input_contents must have one entry for each input.');
   }
-  const tensors = inputs.map((input, at) => inputJson(input, rawInputContents[at]));
-  return Buffer.from(
-    `{"id":${JSON.stringify(id)},"model_name":${JSON.stringify(modelName)},"inputs":[${tensors.join(',')}]}`,
-  );
+  const json = new SlicedText(signal);
+  json.add(`{"id":${JSON.stringify(id)},"model_name":${JSON.stringify(modelName)},"inputs":[`);
+  for (const [at, { name, shape, datatype, contents }] of inputs.entries()) {
+    if (shape.length > MAX_DIMENSIONS) throw new Fault('bad_request', `More than ${MAX_DIMENSIONS} dimensions.`);
+    const raw = rawInputContents[at];
+    json.add(`${at === 0 ? '' : ','}{"name":${JSON.stringify(name)},"shape":[${shape.join(',')}],`);
+    json.add(`"datatype":${JSON.stringify(datatype)},"data":[`);
+    if (raw === undefined) await json.addElements(typedElements(datatype, contents));
+    else await json.addElements(rawElements(datatype, raw));
+    json.add(']}');
+  }
+  json.add(']}');
+  return json.whole();
 }
 
-function inputJson({ name, shape, datatype, contents }: ModelInferRequest_InferInputTensor, raw?: Uint8Array): string {
-  const data = raw === undefined ? dataJson(datatype, contents) : rawJson(datatype, raw);
-  return `{"name":${JSON.stringify(name)},"shape":[${shape.join(',')}],"datatype":${JSON.stringify(datatype)},"data":[${data}]}`;
+/** More tensors, or more dimensions of one, than any framework takes. */
+const MAX_TENSORS = 1000;
+const MAX_DIMENSIONS = 64;
+
+/** Elements of a tensor, to be read one after another. */
+interface Elements {
+  readonly count: number;
+  at(index: number): string;
 }
 
-function dataJson(datatype: string, contents: InferTensorContents | undefined): string {
+function typedElements(datatype: string, contents: InferTensorContents | undefined): Elements {
   const member = CONTENTS[knownType(datatype)];
-  const values = contents?.[member] ?? [];
-  return Array.from(values as Iterable<boolean | number | bigint | Uint8Array>, elementJson).join(',');
+  const values: readonly (boolean | number | bigint | Uint8Array)[] = contents?.[member] ?? [];
+  return { count: values.length, at: (index) => elementJson(values[index]!) };
 }
 
 /** BYTES elements travel as base64, because JSON has no bytes; 64-bit integers keep all their digits. */
@@ -60,14 +78,55 @@ function elementJson(value: boolean | number | bigint | Uint8Array): string {
 const numberJson = (value: boolean | number | bigint): string => String(value);
 
 /** Little-endian elements without gaps; BYTES elements each behind their length in four bytes. */
-function rawJson(datatype: string, raw: Uint8Array): string {
+function rawElements(datatype: string, raw: Uint8Array): Elements {
   const type = knownType(datatype);
-  if (type === 'BYTES') return lengthPrefixed(raw).map(elementJson).join(',');
+  if (type === 'BYTES') {
+    const values = lengthPrefixed(raw);
+    return { count: values.length, at: (index) => elementJson(values[index]!) };
+  }
   const [size, read] = RAW[type];
   if (raw.length % size !== 0)
     throw new Fault('bad_request', `A raw ${type} tensor must have a multiple of ${size} bytes.`);
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  return Array.from({ length: raw.length / size }, (_, at) => numberJson(read(view, at * size))).join(',');
+  return { count: raw.length / size, at: (index) => numberJson(read(view, index * size)) };
+}
+
+/** Some milliseconds of writing. */
+const SLICE_ELEMENTS = 8192;
+
+/** Text that is written slice by slice. */
+class SlicedText {
+  readonly #pieces: Buffer[] = [];
+  readonly #signal: AbortSignal;
+  #text = '';
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(text: string): void {
+    this.#text += text;
+  }
+
+  async addElements({ count, at }: Elements): Promise<void> {
+    for (let index = 0; index < count; index += 1) {
+      this.#text += index === 0 ? at(index) : `,${at(index)}`;
+      if (index % SLICE_ELEMENTS < SLICE_ELEMENTS - 1) continue;
+      this.#flush();
+      await setImmediate();
+      this.#signal.throwIfAborted();
+    }
+  }
+
+  whole(): Buffer {
+    this.#flush();
+    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+  }
+
+  #flush(): void {
+    this.#pieces.push(Buffer.from(this.#text));
+    this.#text = '';
+  }
 }
 
 const RAW: Readonly<

@@ -1,5 +1,5 @@
 // One accepted request on its way through a lane. Its outlet hears exactly one end, whoever gets there first.
-import { releaseBytes, type Fault, type Timer } from '../kernel/index.ts';
+import { releaseBytes, toFault, type Fault, type Timer } from '../kernel/index.ts';
 import type { InferenceRequest, Outlet, Reply } from './inference.ts';
 
 export class Job {
@@ -40,13 +40,13 @@ export class Job {
   piece(reply: Reply): void {
     if (this.#hasEnded) return;
     this.hasStreamed = true;
-    this.#outlet.send(reply, false);
+    this.#send(reply, false);
   }
 
   /** False when the job had ended before. */
   answer(reply: Reply): boolean {
     if (!this.#end()) return false;
-    this.#outlet.send(reply, true);
+    this.#send(reply, true);
     return true;
   }
 
@@ -69,6 +69,15 @@ export class Job {
   endWrite(): void {
     this.#pendingWrites -= 1;
     this.#releaseIfOver();
+  }
+
+  /** A door that cannot write this answer is this request's trouble, and nobody else's. */
+  #send(reply: Reply, isLast: boolean): void {
+    try {
+      this.#outlet.send(reply, isLast);
+    } catch (thrown) {
+      this.#outlet.fail(toFault(thrown));
+    }
   }
 
   #end(): boolean {

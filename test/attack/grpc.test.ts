@@ -5,6 +5,7 @@ import { connect as connectHttp2, constants, type ClientHttp2Session, type Outgo
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { GRPCInferenceService, ModelInferRequestSchema } from '../../src/grpc/gen/open_inference_pb.ts';
 import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -322,6 +323,29 @@ test('a handler that streams for ever ends in a failed answer where one message 
   using client = new GrpcClient(stage.inferencePort);
   const call = client.unary(predictions, create(PredictionsRequestSchema, { modelName: 'm' }), { key: 'infer' });
   await assert.rejects(call, { code: 14 });
+  await stage.close(0);
+});
+
+test('a model that answers no tensors, or nested ones without end, fails its request and nothing else', async () => {
+  const answers: Record<string, string> = {
+    text: 'no JSON',
+    deep: '['.repeat(1_000_000),
+    nested: `{"outputs":[{"datatype":"FP32","data":${'['.repeat(50_000)}${']'.repeat(50_000)}}]}`,
+    odd: '{"outputs":[{"datatype":"INT64","shape":[{}],"data":[{"toString":1}]},null,1,"x"],"id":{}}',
+    good: '{"outputs":[]}',
+  };
+  const stage = await openStage((request, outlet) =>
+    setTimeout(() => outlet.send(replyOf(answers[request.model] ?? ''), true), 1),
+  );
+  using client = new GrpcClient(stage.inferencePort);
+  const ask = (modelName: string) =>
+    client.unary(GRPCInferenceService.method.modelInfer, create(ModelInferRequestSchema, { modelName }), {
+      key: 'infer',
+    });
+  await assert.rejects(ask('text'), { code: 14 });
+  await assert.rejects(ask('deep'), { code: 14 });
+  for (const odd of ['nested', 'odd']) await ask(odd).catch((error: { code?: number }) => assert.ok(error.code));
+  assert.equal((await ask('good')).modelName, 'good');
   await stage.close(0);
 });
 
