@@ -152,7 +152,7 @@ export function planServing(
     useJobTicket: yaml.useJobTicket ?? false,
     isContinuous: yaml.continuousBatching ?? false,
     isAsync: yaml.asyncCommunication ?? false,
-    sequence: sequencePlan(yaml),
+    sequence: sequencePlan(yaml, atMost),
     parallelType: parallel.type,
     parallelLevel: parallel.level,
     deviceType: yaml.deviceType === 'cpu' || yaml.deviceType === 'gpu' ? yaml.deviceType : undefined,
@@ -191,12 +191,18 @@ function parallelPlan({ parallelType: type = '', parallelLevel = 0 }: ArchiveWis
   return { type, level, reductions: level > 1 ? [`parallelLevel ${level}: each worker gets one GPU at most`] : [] };
 }
 
-function sequencePlan(yaml: ArchiveWishes): SequencePlan | null {
+/** Every request looks through the open sequences of its model, which live as long as the archive says. */
+const MAX_SEQUENCES = 10_000;
+
+function sequencePlan(
+  yaml: ArchiveWishes,
+  atMost: (limit: number, value: number, name: string) => number,
+): SequencePlan | null {
   if (yaml.sequenceBatching !== true || !yaml.sequenceMaxIdleMSec) return null;
   return {
     maxIdleMs: yaml.sequenceMaxIdleMSec,
     timeoutMs: yaml.sequenceTimeoutMSec ?? 0,
-    maxSequences: yaml.maxNumSequence ?? 1,
-    maxJobsPerSequence: yaml.maxSequenceJobQueueSize ?? 1,
+    maxSequences: atMost(MAX_SEQUENCES, yaml.maxNumSequence ?? 1, 'maxNumSequence'),
+    maxJobsPerSequence: atMost(MAX_QUEUED_JOBS, yaml.maxSequenceJobQueueSize ?? 1, 'maxSequenceJobQueueSize'),
   };
 }

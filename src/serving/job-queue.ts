@@ -27,6 +27,11 @@ export class JobQueue implements WaitingJobs {
     return this.#count;
   }
 
+  /** Of the bodies of all that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get remainingCapacity(): number {
     return Math.max(0, this.#bounds.maxJobs - this.#count);
   }

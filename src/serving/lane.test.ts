@@ -312,6 +312,24 @@ describe('a lane', () => {
     assert.deepEqual(heard, ['fail:worker_died']);
   });
 
+  it('bounds the bytes of all its sequences together', () => {
+    const sequence = {
+      maxIdleMs: 1000,
+      timeoutMs: 0,
+      maxSequences: 5,
+      maxJobsPerSequence: 5,
+      maxPerWorker: 5,
+      headers: { id: 'sid', start: 'start', end: 'end' },
+    };
+    const { submit, worker } = setUp({ sequence, maxBatchDelayMs: 0, maxQueuedJobs: 9, maxQueuedBytes: 10 });
+    submit('busy', 'predict', 'a');
+    submit('123456', 'predict', 'b');
+    assert.throws(() => submit('12345', 'predict', 'c'), codeOf('queue_full'));
+    submit('1234', 'predict', 'd');
+    worker.answer();
+    submit('12345', 'predict', 'e');
+  });
+
   it('answers what waits when it is closed, lets what runs finish, and is forgotten with its last worker', async () => {
     const { submit, worker, shard } = setUp();
     const running = submit('running');

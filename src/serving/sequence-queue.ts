@@ -33,6 +33,12 @@ export class SequenceQueue implements WaitingJobs {
     return waiting;
   }
 
+  get #bytes(): number {
+    let waiting = 0;
+    for (const { jobs } of this.#sequences.values()) waiting += jobs.bytes;
+    return waiting;
+  }
+
   get remainingCapacity(): number {
     return Math.max(0, this.#bounds.maxJobs - this.length);
   }
@@ -43,6 +49,9 @@ export class SequenceQueue implements WaitingJobs {
 
   offer(job: Job): boolean {
     if (this.remainingCapacity === 0) return false;
+    // All sequences together may hold no more than one queue may.
+    const bytes = this.#bytes;
+    if (bytes > 0 && bytes + job.bytes > this.#bounds.maxBytes) return false;
     const sequence = this.#sequenceOf(job.request.sequenceId ?? '');
     if (sequence === undefined || !sequence.jobs.offer(job)) return false;
     sequence.lastUsedAtMs = this.#clock.now();

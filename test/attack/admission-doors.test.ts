@@ -251,6 +251,10 @@ describe('a hostile model at the doors', () => {
       ['jobQueueSize: 2147483648', /^Invalid jobQueueSize: 2147483648, /],
       ['jobQueueSize: 2147483647', /^jobQueueSize 2147483647 reduced to 100000/],
       ['batchSize: 2147483647', /^batchSize 2147483647 reduced to 8192/],
+      [
+        'sequenceBatching: true\nsequenceMaxIdleMSec: 2147483647\nmaxNumSequence: 2147483647\nmaxSequenceJobQueueSize: 2147483647',
+        /^max(NumSequence|SequenceJobQueueSize) 2147483647 reduced to 100?000?/,
+      ],
       ['masterAddr: 10.0.0.1', null],
       ['torchrun:\n  nproc-per-node: 1000000\n  rdzv-endpoint: 10.0.0.1:29500', null],
     ] as const;
