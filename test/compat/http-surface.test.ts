@@ -229,6 +229,28 @@ describe('management', () => {
     },
   );
 
+  behaviour(
+    '3.3',
+    'stricter',
+    'a customized describe passes on the client’s headers, but neither the key nor what only the server says',
+    async () => {
+      let seen: readonly string[] = [];
+      await using door = await openDoor('management', {
+        management: {
+          describeCustomized: async (name, _version, headers) => {
+            seen = headers.map(([header]) => header);
+            return [{ modelName: name, customizedMetadata: {} }];
+          },
+        },
+      });
+      const headers = { describe: 'False', explain: 'True', url_path: 'x', 'X-Mine': 'kept' };
+      assert.equal((await call(door, '/models/m?customized=TRUE', { headers }, KEYS.management)).status, 200);
+      const lower = new Set(seen.map((header) => header.toLowerCase()));
+      assert.ok(lower.has('x-mine'));
+      for (const name of ['authorization', 'describe', 'explain', 'url_path']) assert.ok(!lower.has(name), name);
+    },
+  );
+
   behaviour('3.7', 'same', 'a disabled model API looks exactly like a wrong method', async () => {
     await using door = await openDoor('management');
     for (const [method, path] of [

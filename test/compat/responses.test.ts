@@ -74,6 +74,9 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
         const at = (path: string): Promise<Exchanged> => suite.server.infer(path, { agent });
         assert.equal((await at('/ping')).headers['connection'], 'keep-alive');
         assert.equal((await at('/nothing')).headers['connection'], 'close');
+        const chosen = 'context.set_response_status(404, "", 0)\nreturn ["own"]';
+        const answer = await suite.server.infer('/predictions/obey', { method: 'POST', body: chosen, agent });
+        assert.deepEqual([answer.status, answer.text, answer.headers['connection']], [404, 'own', 'close']);
       } finally {
         agent.destroy();
       }
