@@ -15,6 +15,7 @@ import { scanFile, type ScannedFile } from '../../src/app/scan/scan-paths.ts';
 import { WEIGHTS_ONLY_GLOBALS, HARMLESS_GLOBALS } from '../../src/archive/content/pickle/globals.ts';
 import { interpretPickle } from '../../src/archive/content/pickle/interpret.ts';
 import { Refusal } from '../../src/archive/content/refusal.ts';
+import { checkSource } from '../../src/archive/content/torchscript-source.ts';
 import { Fault } from '../../src/kernel/index.ts';
 
 const PYTHON = process.env['DAVY_PYTHON'];
@@ -120,6 +121,72 @@ describe('the list of globals', { skip }, () => {
     }
   });
 });
+
+describe('the reading of TorchScript', { skip }, () => {
+  test('sees every operator that reaches files in what torch itself compiles, however it is spelled', async () => {
+    const sources = spellings(600);
+    const compiled = JSON.parse(await python('reference.py', ['compiled'], JSON.stringify(sources))) as (
+      | string[]
+      | null
+    )[];
+    const dangerous = sources.filter((_, at) => (compiled[at]?.length ?? 0) > 0);
+    const harmless = compiled.filter((operators) => operators?.length === 0).length;
+    // Both kinds, and enough of them: a generator that writes nonsense proves nothing.
+    assert.ok(dangerous.length > 100 && harmless > 50, `${dangerous.length} dangerous, ${harmless} harmless`);
+    const missed = dangerous.filter((source) => {
+      try {
+        checkSource(source, 'code/m.py');
+        return true;
+      } catch (thrown) {
+        assert.ok(thrown instanceof Refusal && thrown.code === 'torchscript_operator', String(thrown));
+        return false;
+      }
+    });
+    assert.deepEqual(missed, []);
+  });
+});
+
+/** Bodies of `forward` that mostly compile: ways to reach an operator, with blanks, comments and strings in between. */
+function spellings(count: number): string[] {
+  const random = generator(20_261_121);
+  const pick = <T>(items: readonly T[]): T => items[random(items.length)] as T;
+  const gap = (): string => pick(['', '', '', ' ', '\t', '\n', ' # torch.relu(\n', '#"\n', "#'''\n"]);
+  const spread = (parts: readonly string[]): string => parts.map((part) => part + gap()).join('');
+  const file = ['(', '"f"', ',', 'True', ',', '4', ')'];
+  const calls: readonly (readonly string[])[] = [
+    ['torch', '.', 'from_file', ...file],
+    ['ops', '.', 'aten', '.', 'from_file', ...file],
+    ['torch', '.', 'autograd', '.', 'from_file', ...file],
+    ['ops', '.', 'quantized', '.', 'autograd', '.', 'from_file', ...file],
+    ['getattr', '(', 'torch', ',', '"from_file"', ')', ...file],
+    ['getattr', '(', 'ops', '.', 'aten', ',', '"from_file"', ')', ...file],
+    ['(', 'torch', ')', '.', 'from_file', ...file],
+    ['t', '.', 'from_file', ...file],
+    ['o', '.', 'aten', '.', 'from_file', ...file],
+    ['f', ...file],
+    ['torch', '.', 'relu', '(', 'input', ')'],
+    ['torch', '.', 'add', '(', 'input', ',', '1', ')'],
+    ['ops', '.', 'aten', '.', 'relu', '(', 'input', ')'],
+  ];
+  const aliases = new Map([
+    ['t', 't = torch'],
+    ['o', 'o = ops'],
+    ['f', 'f = torch.from_file'],
+  ]);
+  const texts = ['"torch"', "'#'", `"""ops.evil.run ' """`, String.raw`'\''`, String.raw`"a\\"`, String.raw`"\n"`];
+  return Array.from({ length: count }, () => {
+    const call = pick(calls);
+    const alias = aliases.get(call[0] as string);
+    const lines = [
+      ...(random(2) === 0 ? [`s = ${pick(texts)}`] : []),
+      ...(alias === undefined ? [] : [alias]),
+      `y = (${spread(call)})`,
+      ...(random(3) === 0 ? [`z = ${pick(texts)}  # ${pick(texts)}`] : []),
+      'return y',
+    ];
+    return lines.map((line) => `    ${line}\n`).join('');
+  });
+}
 
 async function scanAll(path: string): Promise<ScannedFile[]> {
   const { signal } = new AbortController();

@@ -1,4 +1,4 @@
-"""Answers from the real thing: reference.py globals | load FILE... | asked FILE (length-prefixed pickles) | same [[CHECKPOINT, SAFETENSORS]...]."""
+"""Answers from the real thing: reference.py globals | load FILE... | asked FILE (length-prefixed pickles) | same [[CHECKPOINT, SAFETENSORS]...] | compiled [SOURCE...]."""
 
 import _compat_pickle
 import io
@@ -58,6 +58,33 @@ def different(pairs):
         ):
             wrong.append(checkpoint)
     return wrong
+
+
+def compiled(sources):
+    """For each body of a forward method: the operators on files in what torch compiles of it, or null where it compiles nothing. None is run."""
+    import zipfile
+
+    import torch
+
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.ReLU()), buffer)
+    with zipfile.ZipFile(buffer) as archive:
+        base = {name: archive.read(name) for name in archive.namelist()}
+    code = next(name for name in base if name.endswith("activation.py"))
+    head = base[code].decode().split(") -> Tensor:\n")[0]
+    answers = []
+    for source in sources:
+        changed = io.BytesIO()
+        with zipfile.ZipFile(changed, "w") as archive:
+            for name, data in base.items():
+                archive.writestr(name, f"{head}) -> Tensor:\n{source}" if name == code else data)
+        changed.seek(0)
+        try:
+            graph = torch.jit.load(changed).graph
+            answers.append([kind for kind in ("aten::from_file", "aten::save") if graph.findAllNodes(kind)])
+        except Exception:
+            answers.append(None)
+    return answers
 
 
 class Anything:
@@ -132,6 +159,8 @@ if command == "globals":
     answer = allowed_globals()
 elif command == "load":
     answer = load(json.load(sys.stdin))
+elif command == "compiled":
+    answer = compiled(json.load(sys.stdin))
 elif command == "same":
     answer = different(json.load(sys.stdin))
 else:
