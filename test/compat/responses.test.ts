@@ -215,6 +215,7 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       const { workers } = await suite.server.ready('obey');
       refused(await run(`return ["x" * ${MAX_BYTES + 1}]`), 500, 'InternalServerException', 'Worker died.');
       await suite.server.until(/Message size exceed limit: \d+/);
+      await suite.server.until(/Consider increasing the 'max_response_size' in 'config\.properties' to fix\./);
       const again = await suite.server.ready('obey');
       assert.notEqual(again.workers[0]!.pid, workers[0]!.pid);
       assert.equal((await run(`return ["x" * 90000]`)).bytes.length, 90_000);
@@ -347,14 +348,17 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
       'same',
       'a body over max_request_size is 413 with nothing in it, and the connection closes',
       async () => {
-        const answer = await suite.server.infer('/predictions/obey', {
-          method: 'POST',
-          body: Buffer.alloc(MAX_BYTES + 1),
-        });
-        assert.deepEqual([answer.status, answer.text], [413, '']);
-        assert.equal(answer.headers['content-length'], '0');
-        assert.equal(answer.headers['connection'], 'close');
-        assert.equal(answer.headers['x-request-id'], undefined);
+        for (const headers of [{}, { 'Transfer-Encoding': 'chunked' }]) {
+          const answer = await suite.server.infer('/predictions/obey', {
+            method: 'POST',
+            headers,
+            body: Buffer.alloc(MAX_BYTES + 1),
+          });
+          assert.deepEqual([answer.status, answer.text], [413, '']);
+          assert.equal(answer.headers['content-length'], '0');
+          assert.equal(answer.headers['connection'], 'close');
+          assert.equal(answer.headers['x-request-id'], undefined);
+        }
       },
     );
 
