@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { buildZip } from '../attack/archives.ts';
 import { errorBody, startCompatServer, type CompatServer } from '../support/compat-server.ts';
@@ -67,7 +67,8 @@ const fill = (store: TestStore): void => {
   store.addArchive('badyaml.mar', 'badyaml', SHOW_MODEL, { config: 'a: [1\nb: {' });
   store.addArchive('versionless.mar', 'versionless', NOOP, { model: { modelVersion: undefined } });
   store.addArchive('name-less.1.mar', 'nameless', NOOP, { model: { modelName: undefined, handler: 'nameless.py' } });
-  store.addArchive('python3.mar', 'python3', NOOP, { manifest: { runtime: 'python3' } });
+  const executable = 'import sys\n\ndef handle(data, context):\n    return data and [sys.executable] * len(data)\n';
+  store.addArchive('python3.mar', 'python3', executable, { manifest: { runtime: 'python3' } });
   store.addArchive('runtime.mar', 'runtime', NOOP, { manifest: { runtime: 'cobol' } });
   store.addArchive('lsp.mar', 'lsp', NOOP, { manifest: { runtime: 'LSP' } });
   store.addArchive('modelless.mar', 'modelless', NOOP, { manifest: { model: undefined } });
@@ -164,14 +165,22 @@ describeWithServer('archives', fill, {}, (suite) => {
       });
     });
 
-    behaviour('8.2', 'same', 'no version means 1.0; python3 is kept as the runtime', async () => {
-      await register('versionless.mar');
-      assert.equal((await suite.server.view('versionless')).modelVersion, '1.0');
-      await remove('versionless');
-      await register('python3.mar');
-      assert.equal((await suite.server.view('python3'))['runtime'], 'python3');
-      await remove('python3');
-    });
+    behaviour(
+      '8.2',
+      'same',
+      'no version means 1.0; python3 is the interpreter of that name on PATH, whatever is configured',
+      async () => {
+        await register('versionless.mar');
+        assert.equal((await suite.server.view('versionless')).modelVersion, '1.0');
+        await remove('versionless');
+        await register('python3.mar&initial_workers=1');
+        assert.equal((await suite.server.view('python3'))['runtime'], 'python3');
+        const used = await suite.server.infer('/predictions/python3');
+        assert.deepEqual([used.status, basename(used.text).startsWith('python3')], [200, true], used.text);
+        assert.notEqual(used.text, process.env['DAVY_PYTHON']);
+        await remove('python3');
+      },
+    );
 
     behaviour(
       '8.2',

@@ -409,6 +409,7 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
         met = await Promise.all([micro('meet'), micro('meet')]);
       }
       assert.deepEqual(met, ['met', 'met']);
+      await suite.server.until(/MODEL_METRICS - HandlerTime\.ms:[\d.E-]+\|#ModelName:micro,Level:Model/);
     });
 
     behaviour('9.8', 'same', 'MicroBatching answers explanations and describe', async () => {
