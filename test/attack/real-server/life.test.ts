@@ -35,12 +35,16 @@ describe('a signal to the real server', () => {
     assert.deepEqual(pids.filter(isAlive), []);
   };
 
-  it('that cannot be caught leaves no worker, whether it loads or spins', async () => {
-    const server = await start(['spin', 'never']);
+  const untilReady = async (server: RealServer): Promise<void> => {
     for (let tries = 0; tries < 200; tries += 1) {
-      if ((await (await server.manage('GET', '/models/spin')).text()).includes('READY')) break;
+      if ((await (await server.manage('GET', '/models/spin')).text()).includes('READY')) return;
       await sleep(25);
     }
+  };
+
+  it('that cannot be caught leaves no worker, whether it loads or spins', async () => {
+    const server = await start(['spin', 'never']);
+    await untilReady(server);
     const cut = server.predict('spin', 'x').catch(() => 'cut');
     await sleep(100);
     const workers = descendantsOf(server.process.pid!);
@@ -68,6 +72,7 @@ describe('a signal to the real server', () => {
 
   it('sent twice ends it at once, with its workers', async () => {
     const server = await start(['spin']);
+    await untilReady(server);
     const workers = descendantsOf(server.process.pid!);
     const exited = once(server.process, 'exit');
     const cut = server.predict('spin', 'x').catch(() => 'cut');
