@@ -7,7 +7,9 @@ import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 export function wellTyped(schema: DescMessage, message: Uint8Array): Uint8Array {
   const declared = declaredTypes(schema);
   const reader = new BinaryReader(message);
-  const kept: Uint8Array[] = [];
+  // One copy at most, however many fields a hostile message has.
+  let kept: Uint8Array | undefined;
+  let length = 0;
   let from = 0;
   while (reader.pos < reader.len) {
     const start = reader.pos;
@@ -15,10 +17,14 @@ export function wellTyped(schema: DescMessage, message: Uint8Array): Uint8Array 
     reader.skip(type, number);
     const wanted = declared.get(number);
     if (wanted === undefined || wanted === type) continue;
-    kept.push(message.subarray(from, start));
+    kept ??= new Uint8Array(message.length);
+    kept.set(message.subarray(from, start), length);
+    length += start - from;
     from = reader.pos;
   }
-  return from === 0 ? message : Buffer.concat([...kept, message.subarray(from)]);
+  if (kept === undefined) return message;
+  kept.set(message.subarray(from), length);
+  return kept.subarray(0, length + message.length - from);
 }
 
 const known = new WeakMap<DescMessage, ReadonlyMap<number, WireType | undefined>>();
