@@ -543,6 +543,7 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
           { key: 'wrong' },
           { key: server.key('API') },
           { key: undefined, metadata: [['authorization', server.key('inference')]] },
+          { key: undefined, metadata: [['authorization', `bearer ${server.key('inference')}`]] },
           { key: undefined, metadata: [['token', `Bearer ${server.key('inference')}`]] },
           { key: undefined, metadata: [bearer(server.key('inference')), bearer(server.key('inference'))] },
         ];
@@ -552,6 +553,11 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
           failed(await infer('StreamPredictions', request, settings), 7, REFUSED);
           failed(await infer('StreamPredictions2', [request], settings), 7, REFUSED);
         }
+        const blanks = {
+          key: undefined,
+          metadata: [['authorization', `Bearer   ${server.key('inference')}`]],
+        } as const;
+        assert.equal((await infer('Predictions', request, blanks)).code, 0);
         for (const settings of [{ key: undefined }, { key: 'wrong' }, { key: server.key('inference') }]) {
           failed(await manage('ListModels', {}, settings), 7, REFUSED);
           failed(await manage('DescribeModel', { model_name: 'none' }, settings), 7, REFUSED);
