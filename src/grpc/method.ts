@@ -3,6 +3,7 @@ import { fromBinary, toBinary, type DescMessage, type DescMethod, type MessageSh
 import { Fault, toFault } from '../kernel/index.ts';
 import type { Permission, Principal } from '../policy/index.ts';
 import { CODE, OK, type CallHandler, type GrpcStatus, type Message, type ServerCall } from './transport.ts';
+import { hasFewEntries, MAX_ENTRIES } from './entry-limit.ts';
 import { wellTyped } from './well-typed.ts';
 
 /** An admitted call. */
@@ -111,16 +112,20 @@ export function sendMessage<Output extends DescMessage>(
   call.send([bytes], bytes.length);
 }
 
-/** Throws UnreadableMessage for bytes that are no such message. */
+/** Throws UnreadableMessage for bytes that are no such message, and Fault `bad_request` for too many fields. */
 export function decode<Input extends DescMessage>(schema: Input, { pieces }: Message): MessageShape<Input> {
   try {
     const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    if (!hasFewEntries(schema, bytes)) throw new Fault('bad_request', TOO_MANY_ENTRIES);
     return fromBinary(schema, wellTyped(schema, bytes), { readUnknownFields: false });
-  } catch {
+  } catch (thrown) {
+    if (thrown instanceof Fault) throw thrown;
     // The details would tell the sender only about its own bytes.
     throw new UnreadableMessage();
   }
 }
+
+const TOO_MANY_ENTRIES = `A message has at most ${MAX_ENTRIES} fields. Send tensors as raw_input_contents.`;
 
 /** What every gRPC implementation answers to bytes it cannot read; no Fault, because no other protocol has it. */
 export class UnreadableMessage extends Error {}

@@ -7,6 +7,8 @@ export const WIRE = { varint: 0, fixed64: 1, lengthDelimited: 2, fixed32: 5 } as
 export class Malformed extends Error {}
 
 const MAX_VARINT_BYTES = 10;
+/** Fields of one message: what is made of millions of them is no request. */
+const MAX_TAGS = 100_000;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 export class PieceReader {
@@ -16,6 +18,7 @@ export class PieceReader {
   /** Within the piece at `#index`. */
   #offset = 0;
   #position = 0;
+  #tags = 0;
 
   constructor(pieces: readonly Uint8Array[], bytes: number) {
     this.#pieces = pieces;
@@ -28,6 +31,8 @@ export class PieceReader {
 
   /** Field number and wire type. */
   tag(): readonly [field: number, type: number] {
+    this.#tags += 1;
+    if (this.#tags > MAX_TAGS) throw new Malformed();
     const tag = this.#varint();
     return [Math.floor(tag / 8), tag % 8];
   }

@@ -38,6 +38,10 @@ export async function requestJson(request: ModelInferRequest, signal: AbortSigna
   if (rawInputContents.length > 0 && rawInputContents.length !== inputs.length) {
     throw new Fault('bad_request', 'raw_input_contents must have one entry for each input.');
   }
+  for (const text of [id, modelName, ...inputs.map(({ name }) => name)]) {
+    if (text.length > MAX_NAME_CHARS)
+      throw new Fault('bad_request', `A name is longer than ${MAX_NAME_CHARS} characters.`);
+  }
   const json = new SlicedText(signal);
   json.add(`{"id":${JSON.stringify(id)},"model_name":${JSON.stringify(modelName)},"inputs":[`);
   for (const [at, { name, shape, datatype, contents }] of inputs.entries()) {
@@ -56,17 +60,12 @@ export async function requestJson(request: ModelInferRequest, signal: AbortSigna
 /** More tensors, or more dimensions of one, than any framework takes. */
 const MAX_TENSORS = 1000;
 const MAX_DIMENSIONS = 64;
+const MAX_NAME_CHARS = 4096;
 
-/** Elements of a tensor, to be read one after another. */
-interface Elements {
-  readonly count: number;
-  at(index: number): string;
-}
-
-function typedElements(datatype: string, contents: InferTensorContents | undefined): Elements {
+function* typedElements(datatype: string, contents: InferTensorContents | undefined): Generator<string> {
   const member = CONTENTS[knownType(datatype)];
-  const values: readonly (boolean | number | bigint | Uint8Array)[] = contents?.[member] ?? [];
-  return { count: values.length, at: (index) => elementJson(values[index]!) };
+  const values: Iterable<boolean | number | bigint | Uint8Array> = contents?.[member] ?? [];
+  for (const value of values) yield elementJson(value);
 }
 
 /** BYTES elements travel as base64, because JSON has no bytes; 64-bit integers keep all their digits. */
@@ -78,17 +77,17 @@ function elementJson(value: boolean | number | bigint | Uint8Array): string {
 const numberJson = (value: boolean | number | bigint): string => String(value);
 
 /** Little-endian elements without gaps; BYTES elements each behind their length in four bytes. */
-function rawElements(datatype: string, raw: Uint8Array): Elements {
+function* rawElements(datatype: string, raw: Uint8Array): Generator<string> {
   const type = knownType(datatype);
   if (type === 'BYTES') {
-    const values = lengthPrefixed(raw);
-    return { count: values.length, at: (index) => elementJson(values[index]!) };
+    for (const value of lengthPrefixed(raw)) yield elementJson(value);
+    return;
   }
   const [size, read] = RAW[type];
   if (raw.length % size !== 0)
     throw new Fault('bad_request', `A raw ${type} tensor must have a multiple of ${size} bytes.`);
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  return { count: raw.length / size, at: (index) => numberJson(read(view, index * size)) };
+  for (let at = 0; at < raw.length; at += size) yield numberJson(read(view, at));
 }
 
 /** Some milliseconds of writing. */
@@ -108,10 +107,12 @@ class SlicedText {
     this.#text += text;
   }
 
-  async addElements({ count, at }: Elements): Promise<void> {
-    for (let index = 0; index < count; index += 1) {
-      this.#text += index === 0 ? at(index) : `,${at(index)}`;
-      if (index % SLICE_ELEMENTS < SLICE_ELEMENTS - 1) continue;
+  async addElements(elements: Iterable<string>): Promise<void> {
+    let count = 0;
+    for (const element of elements) {
+      this.#text += count === 0 ? element : `,${element}`;
+      count += 1;
+      if (count % SLICE_ELEMENTS > 0) continue;
       this.#flush();
       await setImmediate();
       this.#signal.throwIfAborted();
@@ -158,16 +159,14 @@ function halfFloat(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-function lengthPrefixed(raw: Uint8Array): Uint8Array[] {
+function* lengthPrefixed(raw: Uint8Array): Generator<Uint8Array> {
   const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
-  const elements: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
     const length = at + 4 <= bytes.length ? bytes.readUInt32LE(at) : Number.POSITIVE_INFINITY;
     if (at + 4 + length > bytes.length) throw new Fault('bad_request', 'A raw BYTES tensor ends inside an element.');
-    elements.push(bytes.subarray(at + 4, at + 4 + length));
+    yield bytes.subarray(at + 4, at + 4 + length);
     at += 4 + length;
   }
-  return elements;
 }
 
 /** One element of the reply's `outputs`; undefined for what is no tensor of the protocol. */
@@ -226,5 +225,8 @@ function bigInteger(value: unknown): bigint {
 
 function knownType(datatype: string): Datatype {
   if (Object.hasOwn(CONTENTS, datatype)) return datatype as Datatype;
-  throw new Fault('bad_request', `Datatype "${datatype}" is not one of ${Object.keys(CONTENTS).join(', ')}.`);
+  throw new Fault(
+    'bad_request',
+    `Datatype "${datatype.slice(0, 32)}" is not one of ${Object.keys(CONTENTS).join(', ')}.`,
+  );
 }
