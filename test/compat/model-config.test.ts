@@ -84,6 +84,15 @@ const fill = (store: TestStore): void => {
   store.add('enveloped', SHOW, { model: { envelope: 'json' } });
   store.addArchive('file-name.mar', 'named-by-manifest', NOOP);
   store.addArchive('other.model', 'other', NOOP);
+  store.add('nested', NOOP, { files: { 'weights.zip': buildZip([{ name: 'config.json', data: '{}' }]) } });
+  const extras = {
+    'run.sh': '#!/bin/sh\n',
+    'words.csv': 'a,b\n',
+    'merges.txt': 'a b\n',
+    'page.html': '<p>',
+    empty: '',
+  };
+  store.add('extras', NOOP, { files: extras });
   const wrapped = join(store.dir, 'wrapped', 'inner');
   mkdirSync(wrapped, { recursive: true });
   writeFileSync(join(wrapped, 'default_service_handler.py'), NOOP);
@@ -275,6 +284,26 @@ describeWithServer('model-config.yaml and manifest', fill, { config: ['default_w
       assert.equal((await suite.server.infer('/predictions/wrapped')).text, 'OK');
       await remove('wrapped');
     });
+
+    behaviour(
+      '8.1',
+      'same',
+      'extra files may be of any kind that is no program, no pickle and no archive',
+      async () => {
+        assert.equal((await view('extras'))['modelUrl'], 'extras');
+      },
+    );
+
+    behaviour(
+      '8.1',
+      'stricter',
+      'an archive among the files of an archive is refused, in words that say what to do',
+      async () => {
+        const answer = await register('nested');
+        assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
+        assert.match(answer.text, /Put the files themselves into the archive\./);
+      },
+    );
 
     behaviour(
       '8.1',
