@@ -87,6 +87,9 @@ export function parseZip64End(bytes: Buffer, narrow: CentralDirectory): CentralD
   return wide;
 }
 
+/** 6.3: the last version of the format that readers know. */
+const MAX_VERSION_NEEDED = 63;
+
 export function parseCentralHeader(directory: Buffer, at: number): CentralHeader {
   if (at + CENTRAL_BYTES > directory.length || directory.readUInt32LE(at) !== SIGNATURE.central) {
     throw refuse('its central directory is malformed');
@@ -100,6 +103,8 @@ export function parseCentralHeader(directory: Buffer, at: number): CentralHeader
   const nameBytes = directory.subarray(at + CENTRAL_BYTES, nameEnd);
   const where = quote(nameBytes.toString('latin1'));
   if (u16(32) !== 0) throw refuse(`${where} has a comment`);
+  // Torch ignores the field, Python refuses the whole archive for it: whoever scans with one loads with the other.
+  if (u16(6) > MAX_VERSION_NEEDED) throw refuse(`${where} needs a newer reader than there is`);
   if (u16(34) !== 0) throw refuse('it is part of a multi-disk archive');
   const [size, compressedSize, localOffset] = widen(
     directory.subarray(nameEnd, extraEnd),

@@ -364,7 +364,7 @@ def raw_zip(entries, prefix=b"", suffix=b"", gap=b"", comment=b"", count=None, d
         extra, lextra = lie.get("extra", b""), lie.get("lextra", b"")
         body += b"PK\x03\x04" + struct.pack("<HHHHHIIIHH", *local, len(lname), len(lextra)) + lname + lextra + stored + lie.get("after", b"")
         if not lie.get("hidden"):
-            central = (0x0314, 20, flags, method, 0, 0x21, crc, packed, length, len(name), len(extra), len(lie.get("comment", b"")), 0, 0, lie.get("attributes", 0o100644 << 16))
+            central = (0x0314, lie.get("needs", 20), flags, method, 0, 0x21, crc, packed, length, len(name), len(extra), len(lie.get("comment", b"")), 0, 0, lie.get("attributes", 0o100644 << 16))
             directory += b"PK\x01\x02" + struct.pack("<HHHHHHIIIHHHHHI", *central) + struct.pack("<I", lie.get("offset", at)) + name + extra + lie.get("comment", b"")
     body += gap
     n, start, length = len(entries) - sum(bool(e[2].get("hidden")) for e in entries), len(body), len(directory)
@@ -407,6 +407,7 @@ def zip_lies():
         yield f"zip64-short-{short_name}", lie(name, size=0xFFFFFFFF, extra=struct.pack("<HHI", 1, 4, 1))
         yield f"unicode-path-{short_name}", lie(name, extra=struct.pack("<HHBI", 0x7075, 5 + len(pickled), 1, zlib.crc32(name.encode())) + pickled.encode())
         yield f"password-extra-{short_name}", lie(name, extra=struct.pack("<HHHHBH", 0x9901, 7, 2, 0x4541, 3, 0))
+        yield f"needs-{short_name}", lie(name, needs=128)
         yield f"symlink-{short_name}", lie(name, attributes=0o120777 << 16)
     yield "deflate-tail", lie(pickled, method=8, payload=deflated + EVIL, size=len(base[pickled]), crc=zlib.crc32(base[pickled]))
     yield "deflate-short", lie(pickled, method=8, payload=deflated[:-3], size=len(base[pickled]), crc=zlib.crc32(base[pickled]))
