@@ -94,7 +94,7 @@ export class Door {
     if (head.contentEncoding !== undefined && head.contentEncoding.toLowerCase() !== 'identity') {
       throw new Fault('unsupported_media_type', 'Compressed request bodies are not accepted. Send the body as it is.');
     }
-    refuseForeignOrigin(request.method, head, match, options);
+    refuseForeignOrigin(request.method, head, match, options, connections);
     // Who needs no key gets no memory: the body of a probe is thrown away as it comes.
     const isUnread = this.#parts.gate.isEnforcing && exchange.principal === ANONYMOUS;
     if (isUnread || (!head.isChunked && !head.contentLength)) {
@@ -174,6 +174,7 @@ function refuseForeignOrigin(
   { origin, host }: RequestHead,
   { route, params }: Match<Answer>,
   { corsAllowedOrigin }: HttpOptions,
+  connections: Connections,
 ): void {
   if (origin === undefined) return;
   const permission = route.permission(params);
@@ -181,6 +182,11 @@ function refuseForeignOrigin(
   if (permission.verb !== 'token' && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')) return;
   if (corsAllowedOrigin === '*' || corsAllowedOrigin === origin) return;
   const scheme = /^https?:\/\//.exec(origin);
-  if (scheme && host !== undefined && nameOf(host) !== undefined && origin.slice(scheme[0].length) === host) return;
-  throw new Fault('forbidden', 'Requests from other origins may not change this server. See cors_allowed_origin.');
+  const isSame = scheme && host !== undefined && nameOf(host) !== undefined && origin.slice(scheme[0].length) === host;
+  // The page's own name may have been pointed at this machine, whichever address the listener is bound to.
+  if (isSame && connections.isHostOwn(host)) return;
+  throw new Fault(
+    'forbidden',
+    'Requests from other origins may not change this server. See cors_allowed_origin and allowed_hosts.',
+  );
 }

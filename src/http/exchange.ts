@@ -45,6 +45,8 @@ export interface Connections {
   /** True once the listener stops: every answer then closes its connection. */
   readonly isDraining: boolean;
   isHostAllowed(host: string | undefined): boolean;
+  /** True for the listener's own names and for plain addresses: no web page has got a name of its own to look like one. */
+  isHostOwn(host: string | undefined): boolean;
 }
 
 const NO_HEADERS: readonly Header[] = [];

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { bindFailure, systemClock, type Clock } from '../kernel/index.ts';
 import type { Announcements } from '../serving/index.ts';
 import type { Door } from './door.ts';
+import type { Connections } from './exchange.ts';
 import { createHostCheck } from './host-check.ts';
 import { SourceCap } from './source-cap.ts';
 import type { TlsMaterial } from './tls.ts';
@@ -86,7 +87,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const sockets = new Set<Socket>();
   const connections = {
     isDraining: false,
-    isHostAllowed: hostCheckOf(options),
+    ...hostChecksOf(options),
   };
   const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
     door.handle(request, response, connections);
@@ -162,9 +163,15 @@ function serverOf(
   return createTlsServer(secure, onRequest);
 }
 
-function hostCheckOf({ address, allowedHosts = [] }: ListenerOptions): (host: string | undefined) => boolean {
-  if (address.kind === 'unix' || !isLoopback(address.host)) return () => true;
-  return createHostCheck([address.host, ...allowedHosts]);
+/** Beyond loopback a listener has names that it does not know of; only pages in browsers have to use one that it does. */
+function hostChecksOf({
+  address,
+  allowedHosts = [],
+}: ListenerOptions): Pick<Connections, 'isHostAllowed' | 'isHostOwn'> {
+  const isAny = (): boolean => true;
+  if (address.kind === 'unix') return { isHostAllowed: isAny, isHostOwn: isAny };
+  const isHostOwn = createHostCheck([address.host, ...allowedHosts]);
+  return { isHostAllowed: isLoopback(address.host) ? isHostOwn : isAny, isHostOwn };
 }
 
 export function isLoopback(host: string): boolean {

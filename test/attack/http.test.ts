@@ -468,6 +468,25 @@ describe('what a request may not do', () => {
     assert.doesNotMatch(answer, /access-control/i);
   });
 
+  test('a page whose name was pointed at this machine changes nothing, on whichever address it listens', async () => {
+    const register = async () => ({ status: 200, message: 'registered' }) as const;
+    await using door = await openDoor('management', {
+      isAuthDisabled: true,
+      management: { register },
+      options: { isModelApiEnabled: true },
+      listen: { address: { kind: 'tcp', host: '0.0.0.0', port: 0 }, allowedHosts: ['models.example'] },
+    });
+    const post = (headers: string) =>
+      exchangeRaw(
+        door.port,
+        `POST /models?url=x HTTP/1.1\r\n${headers}Content-Type: text/plain\r\nConnection: close\r\n\r\n`,
+      );
+    assert.match(await post('Host: evil.test\r\nOrigin: http://evil.test\r\n'), /^HTTP\/1\.1 400 /);
+    assert.match(await post('Host: models.example\r\nOrigin: http://models.example\r\n'), /^HTTP\/1\.1 200 /);
+    assert.match(await post('Host: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n'), /^HTTP\/1\.1 200 /);
+    assert.match(await post('Host: any.name.test\r\n'), /^HTTP\/1\.1 200 /);
+  });
+
   test('a guesser is slowed down, a good key is not, and headers do not change who is who', async () => {
     await using door = await openDoor('inference');
     const statuses: number[] = [];
