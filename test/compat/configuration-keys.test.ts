@@ -1,14 +1,15 @@
 // Every key of surface spec 7.4, one by one: its default, its variable, and what a value that makes no sense is answered with.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe } from 'node:test';
+import { main as davy } from '../../src/app/cli/main.ts';
 import { behaviour } from './behaviour.ts';
 
-const BIN = join(import.meta.dirname, '..', '..', 'bin');
+const TORCHSERVE = join(import.meta.dirname, '..', '..', 'bin', 'torchserve');
 
 type Kind = 'integer' | 'boolean' | 'text';
 
@@ -113,21 +114,19 @@ describe('the keys of config.properties', () => {
     writeFileSync(join(dir, name), `${lines.join('\n')}\n`, { encoding: 'latin1', mode: 0o600 });
     return name;
   };
+  /** The command itself, in this process: the many cases here would be as many starts of Node. */
   const run = async (
-    program: string,
     args: readonly string[],
     { env = {}, cwd = dir }: { env?: Record<string, string>; cwd?: string } = {},
-  ): Promise<{ status: number | null; stdout: string; stderr: string }> => {
-    const child = spawn(process.execPath, [join(BIN, program), ...args], {
-      cwd,
-      env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 30_000,
-    });
+  ): Promise<{ status: number; stdout: string; stderr: string }> => {
     let [stdout, stderr] = ['', ''];
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (stdout += chunk));
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr += chunk));
-    const [status] = (await once(child, 'close')) as [number | null];
+    const status = await davy(args, {
+      stdin: Readable.from([]),
+      stdout: { write: (text) => void (stdout += String(text)) },
+      stderr: { write: (text) => void (stderr += String(text)) },
+      env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir, ...env },
+      cwd,
+    });
     return { status, stdout, stderr };
   };
   /** What `davy config` says is in force: the server's own reading, without a server. */
@@ -135,26 +134,27 @@ describe('the keys of config.properties', () => {
     args: readonly string[],
     options: { env?: Record<string, string>; cwd?: string } = {},
   ): Promise<Effective & { of(key: string): string | null; where(key: string): string }> => {
-    const { status, stdout, stderr } = await run('davy', ['config', '--json', ...args], options);
+    const { status, stdout, stderr } = await run(['config', '--json', ...args], options);
     assert.equal(status, 0, stdout + stderr);
     const found = JSON.parse(stdout) as Effective;
     const row = (key: string) => found.settings.find((setting) => setting.key === key);
     return { ...found, of: (key) => row(key)?.value ?? null, where: (key) => row(key)?.where ?? '' };
   };
-  /** The text after `Invalid configuration: ` of a start with this file. */
+  /** The reason that a start with this file gives behind `Invalid configuration: `. */
   const refused = async (name: string, env: Record<string, string> = {}): Promise<string> => {
-    const flags = ['--foreground', '--ts-config', name, '--model-store', 'store', '--ncs'];
-    const { status, stdout, stderr } = await run('torchserve', flags, { env });
-    assert.equal(status, 1, stdout + stderr);
-    return /^(?:Invalid configuration: |(?=Malformed ))([^]*)$/m.exec(stdout)?.[1] ?? assert.fail(stdout + stderr);
+    const { status, stdout, stderr } = await run(['config', '--config', name, '--model-store', 'store'], { env });
+    assert.deepEqual([status, stdout], [1, '']);
+    return stderr;
   };
-  /** A few at a time: each is a process. */
+  const torchserve = (args: readonly string[], cwd = dir): { status: number | null; stdout: string } =>
+    spawnSync(process.execPath, [TORCHSERVE, ...args], {
+      cwd,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] ?? '', HOME: dir, TMPDIR: dir },
+      timeout: 30_000,
+    });
   const forEach = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
-    const waiting = [...items];
-    const worker = async (): Promise<void> => {
-      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
-    };
-    await Promise.all([worker(), worker(), worker()]);
+    for (const item of items) await work(item);
   };
 
   behaviour('7.4', 'same', 'every documented key is known, and has its documented default', async () => {
@@ -219,15 +219,18 @@ describe('the keys of config.properties', () => {
     '7.4',
     'same',
     'an integer that is none stops the start, and the key, the file and the line are named',
-    () =>
-      forEach(
-        KEYS.filter(([, , , kind]) => kind === 'integer'),
-        async ([key]) => {
-          const name = file('# the first line', `${key}=12 apples`);
-          const text = await refused(name);
-          assert.ok(text.startsWith(`${key} at ${name}:2 must be an integer, found "12 apples".`), text);
-        },
-      ),
+    async () => {
+      for (const [key, , , kind] of KEYS) {
+        if (kind !== 'integer') continue;
+        const name = file('# the first line', `${key}=12 apples`);
+        const text = await refused(name);
+        assert.ok(text.startsWith(`${key} at ${name}:2 must be an integer, found "12 apples".`), text);
+      }
+      const name = file('job_queue_size=12 apples');
+      const { status, stdout } = torchserve(['--foreground', '--ts-config', name, '--model-store', 'store', '--ncs']);
+      const text = `Invalid configuration: job_queue_size at ${name}:1 must be an integer, found "12 apples".`;
+      assert.deepEqual([status, stdout], [1, `${text}\n`]);
+    },
   );
 
   behaviour('7.4', 'same', 'a blank behind a number is part of it, as in Java, and so is a fraction', async () => {
@@ -390,7 +393,7 @@ describe('the keys of config.properties', () => {
       assert.equal(await queue(['--ncs']), '5');
       // The launcher does not look there: a store in ./config.properties does not do for `torchserve --start`.
       write('cwd/config.properties', `model_store=${join(dir, 'store')}\n`);
-      const { status, stdout } = await run('torchserve', ['--start', '--ncs'], { cwd });
+      const { status, stdout } = torchserve(['--start', '--ncs'], cwd);
       assert.deepEqual([status, stdout], [1, 'Missing mandatory parameter --model-store\n']);
     },
   );
@@ -399,7 +402,7 @@ describe('the keys of config.properties', () => {
     const cwd = join(dir, 'home');
     writeFileSync(join(cwd, 'config.properties'), 'job_queue_size=5\n');
     chmodSync(join(cwd, 'config.properties'), 0o666);
-    const { status, stdout, stderr } = await run('davy', ['config', '--ncs'], { cwd });
+    const { status, stdout, stderr } = await run(['config', '--ncs'], { cwd });
     assert.equal(status, 1);
     assert.match(stdout + stderr, /config\.properties can be written by others[^]*chmod go-w/);
     assert.equal((await effective(['--ncs', '--config', 'config.properties'], { cwd })).of('job_queue_size'), '5');
