@@ -1,6 +1,7 @@
 // From the flat values of keys to the Settings that other rooms read.
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
+import { Fault } from '../kernel/index.ts';
 import { isSameListener } from './address.ts';
 import type { Facts } from './facts.ts';
 import { KEY_NAMES, KEYS, type KeyName, type Values } from './keys/index.ts';
@@ -175,9 +176,15 @@ function ownStateDir({ inference_address, management_address }: Values, { cwd, s
 const STATE_NAME_LENGTH = 12;
 
 function startupModels(values: Values, resolved: Resolved): StartupModels {
-  return values.model_snapshot === undefined
-    ? parseLoadModels(values.load_models)
-    : parseSnapshotModels(values.model_snapshot, place('model_snapshot', resolved));
+  if (values.model_snapshot === undefined) return parseLoadModels(values.load_models);
+  try {
+    return parseSnapshotModels(values.model_snapshot, place('model_snapshot', resolved));
+  } catch (error) {
+    const isFound = resolved.given.get('model_snapshot')?.origin.source === 'snapshot';
+    if (!isFound || !(error instanceof Fault)) throw error;
+    const remedy = 'Remove that snapshot, or start once with --no-config-snapshots.';
+    throw new Fault('invalid_configuration', `${error.message}\n${remedy}`, { cause: error.cause });
+  }
 }
 
 export function originOf(key: string, { given }: Resolved): Origin {

@@ -18,7 +18,12 @@ export function nearMiss(key: string, known: readonly string[]): string | undefi
   return best;
 }
 
-const fold = (key: string): string => key.toLowerCase().replace(/[-.\s]/g, '_');
+/** A byte order mark, read as ISO-8859-1, is three strange characters before the first key. */
+const fold = (key: string): string =>
+  key
+    .replace(/[^\x20-\x7e]/g, '')
+    .toLowerCase()
+    .replace(/[-.\s]/g, '_');
 
 /** Optimal string alignment distance. */
 export function editDistance(a: string, b: string): number {

@@ -351,6 +351,57 @@ describe('the keys of config.properties', () => {
   );
 
   behaviour(
+    '7.4',
+    'stricter',
+    'a byte order mark does not hide the first key: the start is refused, as for any typo',
+    async () => {
+      const name = file('\u00ef\u00bb\u00bfdisable_token_authorization=false');
+      assert.match(
+        await refused(name),
+        /^Unknown key .*disable_token_authorization at \S+:1\. Did you mean disable_token_authorization\?/,
+      );
+    },
+  );
+
+  behaviour(
+    '7.4',
+    'absent',
+    'debug, the CPU launcher and the ports of torchrun have no effect, those of Java and C++ no meaning; the log says both',
+    async () => {
+      const later = [
+        'debug=true',
+        'cpu_launcher_enable=true',
+        'cpu_launcher_args=-x',
+        'initial_distribution_port=29600',
+      ];
+      const never = ['async_logging=true', 'prefer_direct_buffer=true', 'cpp_log_config=x', 'workflow_store=store'];
+      const { notices } = await effective(['--config', file(...later, ...never)]);
+      for (const [key] of later.map((line) => line.split('='))) {
+        assert.match(notices.join('\n'), new RegExp(`^${key} \\(\\S+\\) has no effect yet: `, 'm'));
+      }
+      for (const [key] of never.map((line) => line.split('='))) {
+        assert.match(notices.join('\n'), new RegExp(`^Without meaning in Davy, ignored: .*${key} \\(`, 'm'));
+      }
+    },
+  );
+
+  behaviour(
+    '7.7',
+    'same',
+    'a snapshot that cannot be read stops the start, with its name and the way around it',
+    async () => {
+      const config = join(dir, 'elsewhere', 'config');
+      const name = '20990101000000000-shutdown.cfg';
+      writeFileSync(join(config, name), '#\nmodel_snapshot={"models"\\:{\n', { mode: 0o600 });
+      const env = { LOG_LOCATION: join(dir, 'elsewhere') };
+      const { status, stderr } = await run(['config'], { env });
+      rmSync(join(config, name));
+      assert.equal(status, 1);
+      assert.match(stderr, new RegExp(`^model_snapshot at ${name}:2 must be JSON\\.\nRemove .* --no-config-snapshots`));
+    },
+  );
+
+  behaviour(
     '7.2',
     'same',
     '$$NAME$$ is the variable, before any value is read; ${NAME}, $NAME and %NAME% are text',

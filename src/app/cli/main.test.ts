@@ -19,6 +19,21 @@ describe('the words of davy', () => {
     assert.match(text, /--model-name/);
   });
 
+  test('explain themselves, every one of them, with --help', async () => {
+    const waiting: (readonly string[])[] = [[]];
+    let told = 0;
+    for (let words = waiting.shift(); words !== undefined; words = waiting.shift()) {
+      const { status, text } = await say(...words, '--help');
+      assert.equal(status, 0);
+      assert.ok(text.startsWith(`Usage: davy ${words.join(' ')}`), text);
+      told += 1;
+      const commands = /^Commands:\n((?: {2}.*\n?)+)/m.exec(text)?.[1] ?? '';
+      for (const [, name = ''] of commands.matchAll(/^ {2}([a-z][\w-]*)/gm))
+        if (name !== 'help') waiting.push([...words, name]);
+    }
+    assert.ok(told >= 20, String(told));
+  });
+
   test('say which file cannot be read, in one line', async () => {
     const { status, text } = await say('convert', '/nowhere/model.pt');
     assert.deepEqual([status, text], [1, '/nowhere/model.pt: no such file or directory\n']);
