@@ -277,11 +277,10 @@ def _(target):
 
 @probe("P05", "trace the server", boot=True)
 def _(target):
-    seize, detach = 0x4206, 17
-    number = 101 if _X64 else 117
-    evidence = _succeeded(number, ctypes.c_long(seize), ctypes.c_long(target["serverPid"]), None, None)
-    _LIBC.syscall(ctypes.c_long(number), ctypes.c_long(detach), ctypes.c_long(target["serverPid"]), None, None)
-    return evidence
+    seize, number = 0x4206, 101 if _X64 else 117
+    pid = ctypes.c_long(target["serverPid"])
+    # The end of the tracer sets the traced one free.
+    return _in_child(lambda: _succeeded(number, ctypes.c_long(seize), pid, None, None))
 
 
 @probe("P06", "read the memory of another process")
@@ -436,6 +435,14 @@ def _(target):
     number = 311 if _X64 else 271
     one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
     return _reached(number, ctypes.c_int(target["serverPid"]), local, one, local, one, none, refused=_REFUSED + (errno.ESRCH,))
+
+
+@probe("P27", "make a child of the server, out of everybody's sight")
+def _(_target):
+    result, _error = _call(56 if _X64 else 220, ctypes.c_ulong(0x8000 | signal.SIGCHLD), None, None, None, None)
+    if result == 0:
+        os._exit(0)
+    return "child of process %d" % os.getppid() if result > 0 else None
 
 
 # --- network

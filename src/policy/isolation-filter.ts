@@ -99,8 +99,11 @@ const ABSENT = `inotify_init inotify_init1 inotify_add_watch inotify_rm_watch mb
 const START_UP_ONLY = `execveat seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
   personality pkey_alloc pkey_free pkey_mprotect signalfd signalfd4`;
 
-/** NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
-const CLONE_NEW_NAMESPACE = 0x7e020080;
+/**
+ * NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; and PARENT: a child of the worker's own parent, which is
+ * the server, would be in nobody's tree, and a zombie for ever.
+ */
+const CLONE_FORBIDDEN = 0x7e028080;
 const CLONE_THREAD = 0x00010000;
 /** REUSEADDR SNDBUF RCVBUF KEEPALIVE PASSCRED RCVTIMEO SNDTIMEO; not the ones that attach packet filters. */
 const SOCKET_OPTIONS = [2, 7, 8, 9, 16, 20, 21];
@@ -166,11 +169,11 @@ export function innerFilter(options: Pick<FilterOptions, 'allowSubprocess'>): Fi
 }
 
 function cloneRule(allowSubprocess: boolean): ArgumentRule {
-  const noNamespaces: ArgumentTest = { argument: 0, match: { anyBit: CLONE_NEW_NAMESPACE }, verdict: EPERM };
+  const forbidden: ArgumentTest = { argument: 0, match: { anyBit: CLONE_FORBIDDEN }, verdict: EPERM };
   const threads: ArgumentTest = { argument: 0, match: { anyBit: CLONE_THREAD }, verdict: 'allow' };
   return allowSubprocess
-    ? { tests: [noNamespaces], otherwise: 'allow' }
-    : { tests: [noNamespaces, threads], otherwise: EPERM };
+    ? { tests: [forbidden], otherwise: 'allow' }
+    : { tests: [forbidden, threads], otherwise: EPERM };
 }
 
 /** Frames travel over an inherited socket: a worker never needs to make one that has a name. */

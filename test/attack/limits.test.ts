@@ -1,6 +1,7 @@
 // Every limit of a worker, at both levels, through the real server: it holds, and who reads describe or the log learns which.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { OBEY } from '../support/probe-handlers.ts';
 import { CAGED_LEVELS, HostileServer } from '../support/hostile-server.ts';
 
 const MiB = 1024 ** 2;
@@ -37,6 +38,7 @@ for (const { level, skip } of CAGED_LEVELS) {
         model: 'responseTimeout: 5\n',
         prepare: (store) => {
           store.add('slow', SLOW_START, { config: 'minWorkers: 1\nmaxWorkers: 1\nstartupTimeout: 2\n' });
+          store.add('frugal', OBEY, { config: 'minWorkers: 1\nmaxWorkers: 1\nlimits: {cpus: 0.25}\n' });
           store.add('large', '', {
             files: { 'large.mjs': NODE },
             model: { handler: 'large.mjs' },
@@ -130,6 +132,28 @@ for (const { level, skip } of CAGED_LEVELS) {
       const { status, text } = await hostile.attack(name, code);
       if (status === 200) assert.ok(Number.parseInt(text, 10) <= 16 * MiB, text);
       else await hostile.namesCause(name, /more temporary files than its limit/);
+      await hostile.leave(name);
+    });
+
+    limit('of CPU share holds a model to what it asked for, where a control group can', async () => {
+      const told = (await (await hostile.server.manage('GET', '/isolation')).json()) as Record<string, any>;
+      const name = await hostile.enter('frugal');
+      const code = [
+        'import os, time',
+        'for _ in range(3):',
+        '  if os.fork() == 0:',
+        '    start = time.monotonic()',
+        '    while time.monotonic() - start < 2: pass',
+        '    os._exit(0)',
+        'start = time.monotonic()',
+        'for _ in range(3): os.wait()',
+        'used = os.times()',
+        'return [str((used.children_user + used.children_system) / (time.monotonic() - start))]',
+      ].join('\n');
+      const { status, text } = await hostile.attack(name, code);
+      assert.equal(status, 200, text);
+      // A quarter of a core, and what a period more or less makes of it.
+      if (String(told['limits'].cpu).startsWith('cgroup')) assert.ok(Number(text) < 0.5, text);
       await hostile.leave(name);
     });
 

@@ -96,6 +96,7 @@ describe('a compiled worker filter', () => {
       assert.equal(ask('clone', 0x10000000 | 17), 'EPERM');
       assert.equal(ask('clone', 0x3d0f00), 'allow');
       assert.equal(ask('clone', 17), 'allow');
+      assert.equal(ask('clone', 0x8000 | 17), 'EPERM');
       assert.equal(ask('socket', 1), 'EACCES');
       assert.equal(ask('socket', 2), 'EACCES');
       assert.equal(ask('socketpair', 1), 'allow');
