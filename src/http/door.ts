@@ -71,6 +71,11 @@ export class Door {
     return true;
   }
 
+  /** True where nobody waits for an answer on this connection. */
+  isIdle(socket: Socket): boolean {
+    return this.#pipelines.get(socket)?.isIdle ?? true;
+  }
+
   #pipelineOf(socket: Socket): Pipeline {
     const pipeline = new Pipeline(socket, this.#ahead);
     this.#pipelines.set(socket, pipeline);

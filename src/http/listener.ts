@@ -4,11 +4,11 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { bindFailure, systemClock, type Clock } from '../kernel/index.ts';
+import { ConnectionShares } from '../policy/index.ts';
 import type { Announcements } from '../serving/index.ts';
 import type { Door } from './door.ts';
 import type { Connections } from './exchange.ts';
 import { createHostCheck } from './host-check.ts';
-import { SourceCap } from './source-cap.ts';
 import type { TlsMaterial } from './tls.ts';
 import { claimSocketPath, restrictSocket } from './unix-socket.ts';
 
@@ -75,6 +75,9 @@ export interface Listener {
 /** TorchServe's backlog (surface spec 1.5). */
 const BACKLOG = 1024;
 
+/** Connections that may be on their way out of a full listener. */
+const CLOSING_CONNECTIONS = 256;
+
 const INVALID_MESSAGE = Buffer.from(
   `{\n  "code": 400,\n  "type": "BadRequestException",\n  "message": "Invalid HTTP message."\n}\n`,
 );
@@ -100,16 +103,22 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     if (!door.onBrokenFraming(socket as Socket, isTimeout(error))) refuseBroken(error, socket);
   });
   server.on('tlsClientError', refusePlaintext);
-  const cap = new SourceCap(limits.maxConnectionsPerSource);
+  const shares = new ConnectionShares<Socket>(limits.maxConnections, limits.maxConnectionsPerSource);
+  const secured = new SecuredSockets(server, tls !== undefined);
+  const isIdle = (socket: Socket): boolean => door.isIdle(secured.over(socket));
   server.on('connection', (socket: Socket) => {
-    if (!cap.enter(socket)) {
+    if (!shares.enter(socket, socket.remoteAddress, isIdle, (other) => other.destroy())) {
       socket.destroy();
       return;
     }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      shares.leave(socket);
+    });
   });
-  server.maxConnections = limits.maxConnections;
+  // Those that have to go are still closing when the next ones come.
+  server.maxConnections = limits.maxConnections + CLOSING_CONNECTIONS;
   server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
 
   await bind(server, address);
@@ -162,6 +171,26 @@ function serverOf(
   const secure = { ...options, ...tls.options, handshakeTimeout: limits.handshakeTimeoutMs };
   return createTlsServer(secure, onRequest);
 }
+
+/** Node tells of a connection twice where it speaks TLS, and requests come with the second socket. */
+class SecuredSockets {
+  readonly #byPeer = new Map<string, Socket>();
+
+  constructor(server: Server | TlsServer, isSecure: boolean) {
+    if (!isSecure) return;
+    server.on('secureConnection', (socket: Socket) => {
+      const peer = peerOf(socket);
+      this.#byPeer.set(peer, socket);
+      socket.once('close', () => this.#byPeer.delete(peer));
+    });
+  }
+
+  over(socket: Socket): Socket {
+    return this.#byPeer.get(peerOf(socket)) ?? socket;
+  }
+}
+
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}|${remotePort}`;
 
 /** Beyond loopback a listener has names that it does not know of; only pages in browsers have to use one that it does. */
 function hostChecksOf({

@@ -39,6 +39,10 @@ export class Pipeline {
     this.#together = together;
   }
 
+  get isIdle(): boolean {
+    return this.#waiting === 0;
+  }
+
   /**
    * What becomes of the next request: the `last` one is answered and ends the connection, a `dropped` one is not run.
    * A client that pipelines sends again what a closed connection left unanswered.

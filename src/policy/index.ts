@@ -11,6 +11,7 @@ export {
   type Scope,
   type Verb,
 } from './permission.ts';
+export { ConnectionShares } from './connection-shares.ts';
 export { Keyring } from './keyring.ts';
 export { parseBearer } from './bearer.ts';
 export { DEFAULT_FAILURE_LIMITS, FailureLimiter, type FailureLimits } from './failure-limiter.ts';

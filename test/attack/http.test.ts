@@ -1,5 +1,6 @@
 // Hostile bytes, hostile clients and hostile answers at the HTTP doors.
 import assert from 'node:assert/strict';
+import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { KEYS, RawClient, bearer, exchangeRaw, openDoor, reply } from '../support/http-doors.ts';
@@ -363,6 +364,20 @@ describe('limits', () => {
       await pause(1);
     }
     await waitFor(() => door.plane.cancelled === 1);
+  });
+
+  test('a full listener makes room for others where one source holds idle connections', async () => {
+    await using door = await openDoor('inference', { limits: { maxConnections: 20 } });
+    const hold = (localAddress: string): Socket => {
+      const socket = connect({ port: door.port, host: '127.0.0.1', localAddress });
+      return socket.on('error', () => undefined).resume();
+    };
+    const greedy = Array.from({ length: 20 }, () => hold('127.0.0.2'));
+    await waitFor(() => door.listener.connectionCount === 20);
+    for (let at = 0; at < 5; at += 1) {
+      assert.match(await exchangeRaw(door.port, `${POST}Connection: close\r\n\r\n`), /^HTTP\/1\.1 200 /);
+    }
+    for (const socket of greedy) socket.destroy();
   });
 
   test('connections are capped in all and for one source', async () => {

@@ -97,7 +97,7 @@ export const LIMIT_KEYS = {
   }),
   max_connections: davyKey(integer(1), {
     default: '4096',
-    doc: 'Open connections per listener; further ones are closed at once.',
+    doc: 'Open connections per listener; a newcomer to a full listener takes the place of an idle connection of whoever holds the most, or is closed at once.',
   }),
   header_timeout: davyKey(integer(1), {
     default: '10',

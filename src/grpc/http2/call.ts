@@ -61,6 +61,7 @@ export class Http2Call implements ServerCall, Reader {
   #handler: CallHandler | undefined;
   #deadline: Timer | undefined;
   #isEnded = false;
+  #hasMessage = false;
   #isHalfClosed = false;
   #isWatched = false;
   #heldBytes = 0;
@@ -118,6 +119,11 @@ export class Http2Call implements ServerCall, Reader {
     }
     if (stream.writableLength > this.#host.limits.maxQueuedBytes + bytes) this.cut();
     else this.#host.answers.count(this);
+  }
+
+  /** True where the server owes nothing: the call has said nothing yet, or has its status. */
+  get isIdle(): boolean {
+    return this.#isEnded || !this.#hasMessage;
   }
 
   get unreadBytes(): number {
@@ -180,6 +186,7 @@ export class Http2Call implements ServerCall, Reader {
     this.#heldBytes += chunk.length;
     const problem = this.#reader.read(chunk, (message) => {
       if (this.#isEnded) return;
+      this.#hasMessage = true;
       this.#host.silent.delete(this);
       this.#messageLimit?.cancel();
       this.#messageLimit = undefined;

@@ -13,6 +13,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { bindFailure, UnreadAnswers, type Clock } from '../../kernel/index.ts';
+import { ConnectionShares } from '../../policy/index.ts';
 import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { Http2Call, type CallHead, type CallHost } from './call.ts';
@@ -62,9 +63,22 @@ export const listenHttp2: GrpcTransport<Http2Options> = async (address, options,
   const sessions = new Set<ServerHttp2Session>();
   // Beside the sessions, because a connection in its TLS handshake has none yet.
   const sockets = new Set<Socket>();
+  const shares = new ConnectionShares<Socket>(MAX_CONNECTIONS, Infinity);
+  const callsOf = new Map<string, ReadonlySet<Http2Call>>();
+  const isIdle = (socket: Socket): boolean => {
+    for (const call of callsOf.get(peerOf(socket)) ?? []) if (!call.isIdle) return false;
+    return true;
+  };
   server.on('connection', (socket: Socket) => {
+    if (!shares.enter(socket, socket.remoteAddress, isIdle, (other) => other.destroy())) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      shares.leave(socket);
+    });
   });
   const limits = { ...CALL_LIMITS, maxMessageBytes: options.maxMessageBytes };
   const host: CallHost = {
@@ -76,13 +90,13 @@ export const listenHttp2: GrpcTransport<Http2Options> = async (address, options,
   };
   const context = { options, dispatch, observer, host };
   server.on('session', (session) => {
-    if (sessions.size >= MAX_CONNECTIONS) {
-      session.destroy();
-      return;
-    }
     sessions.add(session);
-    session.once('close', () => sessions.delete(session));
-    welcome(session, context);
+    const peer = peerOf(session.socket);
+    session.once('close', () => {
+      sessions.delete(session);
+      callsOf.delete(peer);
+    });
+    callsOf.set(peer, welcome(session, context));
   });
   // A client that speaks no HTTP/2 or no TLS: its connection is closed, and that is all it needs to know.
   server.on('sessionError', () => undefined);
@@ -132,33 +146,38 @@ function serverOf(tls: GrpcTls | undefined): Http2Server | Http2SecureServer {
   });
 }
 
-function welcome(session: ServerHttp2Session, context: Context): void {
+const peerOf = ({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string =>
+  `${remoteAddress ?? 'unknown'}:${remotePort ?? 0}`;
+
+/** Returns the calls of the connection, as they come and go. */
+function welcome(session: ServerHttp2Session, context: Context): ReadonlySet<Http2Call> {
   const { clock, maxConnectionAgeMs, maxConnectionAgeGraceMs } = context.options;
   const source = session.socket.remoteAddress ?? 'unknown';
-  const remote = `${source}:${session.socket.remotePort ?? 0}`;
-  let openCalls = 0;
+  const remote = peerOf(session.socket);
+  const calls = new Set<Http2Call>();
   session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
   const preface = clock.after(HANDSHAKE_TIMEOUT_MS, () => session.destroy());
   session.once('remoteSettings', () => preface.cancel());
   session.once('close', () => preface.cancel());
   limitSettings(session, clock);
   session.setTimeout(IDLE_MS, () => {
-    if (openCalls === 0) session.close();
+    if (calls.size === 0) session.close();
   });
   // Broken framing and resets: nghttp2 has closed the connection, and every call on it hears of that.
   session.on('error', () => undefined);
   session.on('stream', (stream, headers, _flags, rawHeaders) => {
-    openCalls += 1;
-    stream.once('close', () => (openCalls -= 1));
     try {
-      accept(stream, headers, rawHeaders, { source, remote }, context);
+      const call = accept(stream, headers, rawHeaders, { source, remote }, context);
+      if (call === undefined) return;
+      calls.add(call);
+      stream.once('close', () => calls.delete(call));
     } catch (cause) {
       // A bug of ours ends this call and not the server.
       context.observer.onFailure('A gRPC call failed unexpectedly', cause);
       stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     }
   });
-  if (maxConnectionAgeMs === undefined) return;
+  if (maxConnectionAgeMs === undefined) return calls;
   // Spread over a tenth, so that clients of one restart do not all come back at once.
   const retire = clock.after(maxConnectionAgeMs * (0.95 + Math.random() / 10), () => {
     session.close();
@@ -167,6 +186,7 @@ function welcome(session: ServerHttp2Session, context: Context): void {
     session.once('close', () => cut.cancel());
   });
   session.once('close', () => retire.cancel());
+  return calls;
 }
 
 /** nghttp2 bounds frames that ask for an answer, but only where the answers are not taken. */
@@ -187,14 +207,14 @@ function accept(
   rawHeaders: readonly string[],
   peer: { readonly source: string; readonly remote: string },
   { options, dispatch, observer, host }: Context,
-): void {
+): Http2Call | undefined {
   // A stream's error is followed by its close, which cancels the call.
   stream.on('error', () => undefined);
   // Opened and reset in one packet.
-  if (stream.destroyed || stream.closed) return;
+  if (stream.destroyed || stream.closed) return undefined;
   if (headers[':method'] !== 'POST' || !/^application\/grpc(?:$|[+;])/.test(headers['content-type'] ?? '')) {
     stream.respond({ ':status': 415 }, { endStream: true });
-    return;
+    return undefined;
   }
   const timeoutMs = parseTimeout(only(rawHeaders, 'grpc-timeout'));
   const head: CallHead = {
@@ -211,6 +231,7 @@ function accept(
     call.end({ code: CODE.internal, message: 'The grpc-timeout header is malformed' });
   }
   call.start(timeoutMs === 'malformed' ? undefined : dispatch(call));
+  return call;
 }
 
 /** The value of a header that was sent exactly once: a second one could make two readers disagree. */
