@@ -66,6 +66,26 @@ TRY = (
 )
 
 
+class Stages(unittest.TestCase):
+    def test_put_the_filter_last_and_everything_else_first(self):
+        first, last = cage.in_two({"landlock": 1, "filter": 2, "rlimits": 3})
+        self.assertEqual((first, last), ({"landlock": 1, "rlimits": 3}, {"filter": 2}))
+
+    def test_bind_threads_that_frameworks_start(self):
+        # What a thread may do is decided when it is started: numpy and torch start theirs while they are imported.
+        code = (
+            "import threading\n"
+            "cage.apply({'landlock': {'minAbi': 4, 'execute': ['/usr']}})\n"
+            "found = []\n"
+            "def look():\n"
+            "    try: found.append(os.listdir('/etc') and 'read')\n"
+            "    except OSError as error: found.append(type(error).__name__)\n"
+            "thread = threading.Thread(target=look); thread.start(); thread.join()\n"
+            "result = found"
+        )
+        self.assertEqual(run_caged({}, code), ["PermissionError"])
+
+
 class Limits(unittest.TestCase):
     def test_are_set_and_never_raised(self):
         spec = {"rlimits": {"NOFILE": 64}}
@@ -100,6 +120,30 @@ class Landlock(unittest.TestCase):
                 f"    attempt(lambda: open({mine!r} + '/new', 'w')), attempt(lambda: os.listdir('/etc'))]"
             )
             self.assertEqual(run_caged(spec, code), ["done", "PermissionError", "PermissionError", "PermissionError"])
+
+    def test_leaves_an_open_folder_readable_whatever_its_name_means_by_then(self):
+        with tempfile.TemporaryDirectory() as home:
+            for name in ("model", "decoy"):
+                os.mkdir(os.path.join(home, name))
+                Path(home, name, "file").write_text(name, encoding="utf-8")
+            model, decoy, moved = (os.path.join(home, name) for name in ("model", "decoy", "moved"))
+            code = (
+                f"fd = os.open({model!r}, os.O_RDONLY)\n"
+                f"os.rename({model!r}, {moved!r}); os.symlink({decoy!r}, {model!r})\n"
+                "cage.apply({'landlock': {'minAbi': 4, 'readDescriptors': [fd]}})\n"
+                + TRY
+                + f"result = [attempt(lambda: open({model!r} + '/file')), attempt(lambda: open({moved!r} + '/file'))]"
+            )
+            self.assertEqual(run_caged({}, code), ["PermissionError", "done"])
+
+    def test_lets_nothing_run_from_where_it_may_write(self):
+        with tempfile.TemporaryDirectory() as mine:
+            program = os.path.join(mine, "program")
+            Path(program).write_bytes(Path("/bin/true").read_bytes())
+            os.chmod(program, 0o755)
+            spec = {"landlock": {"minAbi": 4, "read": ["/"], "execute": ["/usr", "/lib", "/lib64", "/bin"], "write": [mine]}}
+            code = TRY + f"result = [attempt(lambda: os.execv({program!r}, ['x'])), attempt(lambda: open({mine!r} + '/y', 'w'))]"
+            self.assertEqual(run_caged(spec, code), ["PermissionError", "done"])
 
     def test_refuses_tcp(self):
         code = TRY + "import socket\nresult = attempt(lambda: socket.create_connection(('127.0.0.1', 9)))"
