@@ -6,8 +6,8 @@ import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { create } from '@bufbuild/protobuf';
-import { ManagementAPIsService } from '../../src/grpc/gen/management_pb.ts';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { ManagementAPIsService, type RegisterModelRequestSchema } from '../../src/grpc/gen/management_pb.ts';
 import { buildZip } from './archives.ts';
 import { contentsOf, diskTree } from './doors/disk.ts';
 import { hostileArchives, type Canary, type HostileArchive } from './doors/hostile-archives.ts';
@@ -104,6 +104,23 @@ describe('a hostile model at the doors', () => {
     assertDiscreet(text, what);
   };
 
+  const assertRefusedOverGrpc = async (
+    client: GrpcClient,
+    request: MessageInitShape<typeof RegisterModelRequestSchema>,
+    what: string,
+    row = '',
+  ): Promise<void> => {
+    const { registerModel } = ManagementAPIsService.method;
+    const message = create(registerModel.input, { synchronous: true, ...request });
+    const call = client.unary(registerModel, message, { key: server.key('management') });
+    await assert.rejects(call, ({ code, details }: { code: number; details: string }) => {
+      // Invalid argument, not found, already exists.
+      assert.ok([3, 5, 6].includes(code), `${row} ${what}: ${code} ${details}`);
+      assertDiscreet(details, what);
+      return true;
+    });
+  };
+
   /** No path of ours, no stack, no class, nothing that a server sent us. What the caller wrote may come back. */
   const assertDiscreet = (answer: string, what: string): void => {
     const text = answer.replaceAll(JSON.stringify(what).slice(1, -1), '').replaceAll(what, '');
@@ -188,22 +205,11 @@ describe('a hostile model at the doors', () => {
 
   test('is refused over gRPC as over REST (URL-19, MAR, PKL)', async () => {
     const before = await trees();
-    const { registerModel } = ManagementAPIsService.method;
     using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
     const inStore = archives.map(({ row, file }) => ({ row, url: file }));
     await undisturbed(async () => {
-      for (const { row, url } of [...urls, ...REQUEST_ONLY, ...inStore]) {
-        const s3SseKms = row === 'URL-13';
-        const call = client.unary(registerModel, create(registerModel.input, { url, synchronous: true, s3SseKms }), {
-          key: server.key('management'),
-        });
-        await assert.rejects(call, ({ code, details }: { code: number; details: string }) => {
-          // Invalid argument, not found, already exists.
-          assert.ok([3, 5, 6].includes(code), `${row} ${url}: ${code} ${details}`);
-          assertDiscreet(details, url);
-          return true;
-        });
-      }
+      for (const { row, url } of [...urls, ...REQUEST_ONLY, ...inStore])
+        await assertRefusedOverGrpc(client, { url, s3SseKms: row === 'URL-13' }, url, row);
     });
     await assertNothingHappened(before);
     await assertNobodyCalled(server);
@@ -222,14 +228,19 @@ describe('a hostile model at the doors', () => {
       'h.py:handle:x',
       'h․py',
     ];
-    for (const handler of handlers) assertRefused(await register('good.mar', { handler }), handler);
-    for (const model_name of ['../x', 'a/b', 'a b', 'a\n', '.', 'x'.repeat(300), '\u202ex'])
-      assertRefused(await register('good.mar', { model_name }), model_name);
-    for (const [name, value] of [
-      ['runtime', 'LSP'],
-      ['runtime', '/bin/sh'],
-    ] as const)
-      assertRefused(await register('good.mar', { [name]: value }), value);
+    const names = ['../x', 'a/b', 'a b', 'a\n', '.', 'x'.repeat(300), '\u202ex'];
+    const runtimes = ['LSP', '/bin/sh'];
+    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    for (const [parameter, field, values] of [
+      ['handler', 'handler', handlers],
+      ['model_name', 'modelName', names],
+      ['runtime', 'runtime', runtimes],
+    ] as const) {
+      for (const value of values) {
+        assertRefused(await register('good.mar', { [parameter]: value }), value);
+        await assertRefusedOverGrpc(client, { url: 'good.mar', [field]: value }, value);
+      }
+    }
     await assertNothingHappened(before);
   });
 
