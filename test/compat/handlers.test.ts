@@ -353,14 +353,15 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
 
   describe('built on BaseHandler', () => {
     behaviour('9.3', 'same', 'handle runs preprocess, inference and postprocess, and emits HandlerTime', async () => {
-      assert.equal(await ask('mine', 'quiet'), 'QUIET');
+      assert.equal((await register('mine')).status, 200);
+      const { text } = await suite.server.infer('/predictions/mine', { method: 'POST', body: 'quiet' });
+      assert.equal(text, 'QUIET');
       await suite.server.until(
         /MODEL_METRICS - HandlerTime\.ms:[\d.E-]+\|#ModelName:mine,Level:Model\|#hostname:[^,]+,requestID:[0-9a-f-]{36},timestamp:\d+/,
       );
     });
 
     behaviour('9.3', 'same', 'a customized describe calls describe_handle', async () => {
-      await register('mine');
       const answer = await suite.server.admin('/models/mine?customized=true');
       assert.deepEqual(answer.json<Record<string, unknown>[]>()[0]!['customizedMetadata'], { kind: 'mine' });
     });
@@ -444,12 +445,10 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
           headers: { 'Content-Type': 'text/plain' },
         });
         assert.deepEqual(text.json(), classes);
-        await remove('classifier');
       },
     );
 
     behaviour('12.2', 'same', '/explanations of an image handler are captum’s, shaped like the input', async () => {
-      await register('classifier');
       const form = multipart([
         { name: 'data', value: asset('red.png'), filename: 'red.png', type: 'image/png' },
         { name: 'target', value: '1' },
