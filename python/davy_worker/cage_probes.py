@@ -772,7 +772,7 @@ def _(target):
 def _(target):
     if target["level"] != "none" and not target.get("watchSeconds"):
         return None  # The memory cgroup, or the size of its file system, counts them.
-    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-files")
+    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "davy-files-%d" % os.getpid())
     os.mkdir(folder)
     try:
         for number in range(_MANY_FILES):

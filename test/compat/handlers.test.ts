@@ -404,12 +404,13 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       const micro = async (body: string): Promise<string> =>
         (await suite.server.infer('/predictions/micro', { method: 'POST', body })).text;
       assert.equal(await micro('more'), 'more2');
-      // Micro-batches of one, two of them in `inference` at a time: the two meet there once they share a batch.
+      // Micro-batches of one, two of them in `inference` at a time: those that share a batch meet there. While the first
+      // waits in vain, the others gather behind it.
       let met: readonly string[] = [];
       for (let tries = 0; tries < 10 && !met.includes('met'); tries += 1) {
-        met = await Promise.all([micro('meet'), micro('meet')]);
+        met = await Promise.all(Array.from({ length: 4 }, () => micro('meet')));
       }
-      assert.deepEqual(met, ['met', 'met']);
+      assert.ok(met.filter((text) => text === 'met').length >= 2, met.join());
       await suite.server.until(/MODEL_METRICS - HandlerTime\.ms:[\d.E-]+\|#ModelName:micro,Level:Model/);
     });
 
