@@ -160,7 +160,7 @@ describe('names and contents', () => {
 
   test('are refused for what loaders know by content alone', async () => {
     for (const name of ['m.ptl', 'm.pt', 'm.dat', 'm', 'm.txt']) {
-      for (const mark of ['PTMF', 'ET12', 'TFL3'])
+      for (const mark of ['PTMF', 'ET12', 'TFL3', 'ORTM'])
         assert.deepEqual(await codes(name, latin1(`\x18\0\0\0${mark}${'\0'.repeat(64)}`)), [
           'unsupported_model_format',
         ]);

@@ -24,7 +24,7 @@ const EXTENSIONS: Readonly<Record<Exclude<NameKind, 'other' | 'requirements' | '
   gguf: 'gguf ggml',
   npy: 'npy',
   npz: 'npz',
-  unsupported: 'h5 hdf5 keras pb pbtxt tflite mlmodel pt2 pte mat rds trt engine',
+  unsupported: 'h5 hdf5 keras pb pbtxt tflite mlmodel pt2 pte ort mat rds trt engine',
   native: 'so dll dylib exe pyd pyc pyo node jar class wasm',
   python: 'py',
   archive: 'zip mar tar tgz gz bz2 xz zst 7z rar whl egg war',
@@ -41,9 +41,12 @@ const KIND_BY_EXTENSION = new Map(
 /** Versioned shared libraries end in digits: libfoo.so.1.2. */
 const VERSIONED_LIBRARY = /\.so(\.\d+)+$/;
 
+/** What Python's site module imports, as a file or as a package. */
+const STARTUP_MODULE = /(^|\/)(site|user)customize(\/__init__)?\.py[co]?$/i;
+
 export function kindOfName(name: string): NameKind {
   const base = name.slice(name.lastIndexOf('/') + 1).toLowerCase();
-  if (/^(site|user)customize\.py[co]?$/.test(base)) return 'startup';
+  if (STARTUP_MODULE.test(name)) return 'startup';
   if (/^requirements[\w.-]*\.txt$/.test(base)) return 'requirements';
   if (VERSIONED_LIBRARY.test(base)) return 'native';
   const dot = base.lastIndexOf('.');

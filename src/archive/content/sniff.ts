@@ -30,8 +30,8 @@ const ZIP_END = latin1('PK\x05\x06');
 const HDF5_MAGIC = latin1('\x89HDF\r\n\x1a\n');
 /** A block of the user's own may stand before it; its readers try every power of two. */
 const HDF5_PLACES = [0, 512, 1024, 2048];
-/** Flatbuffers that are programs: TorchScript, which torch.jit.load knows by this mark alone; ExecuTorch; TensorFlow Lite. */
-const PROGRAM_MARKS: ReadonlySet<string> = new Set(['PTMF', 'ET12', 'TFL3']);
+/** Flatbuffers that are programs: TorchScript, which torch.jit.load knows by this mark alone; ExecuTorch; TensorFlow Lite; ORT. */
+const PROGRAM_MARKS: ReadonlySet<string> = new Set(['PTMF', 'ET12', 'TFL3', 'ORTM']);
 
 const MAGICS: readonly (readonly [Buffer, Format])[] = [
   [latin1('PK\x03\x04'), 'zip'],

@@ -888,6 +888,11 @@ def disguises():
     yield "module.pyc", b"\xa7\r\r\n" + bytes(64)
     yield "hook.pth", b"import os; os.system('id')\n"
     yield "sitecustomize.py", b"import os\n"
+    for name in ("sitecustomize/__init__.py", "lib/usercustomize/__init__.py", "a/b/usercustomize.py", "SiteCustomize.py"):
+        yield f"hooks/{name}", b"import os\n"
+    for mark in (b"PTMF", b"ET12", b"TFL3", b"ORTM"):
+        yield f"flat/{mark.decode()}", b"\x18\0\0\0" + mark + bytes(64)
+    yield "model.ort", b"\x18\0\0\0ORTM" + bytes(64)
     yield "script.bin", b"#!/bin/sh\nid\n"
     yield "script.pt", b"import os\nos.system('id')\n"
     yield "model.h5", b"\x89HDF\r\n\x1a\n" + bytes(64)
