@@ -48,6 +48,20 @@ const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
 
 /** Rejects with the server's output when it does not start. */
 export async function startRealServer(options: RealServerOptions): Promise<RealServer> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !(error as Error).message.includes(TAKEN)) throw error;
+    }
+  }
+}
+
+/** On a busy machine a port that was free a moment ago may be somebody's by now. */
+const TAKEN = 'another program listens there';
+const ATTEMPTS = 3;
+
+async function startOnce(options: RealServerOptions): Promise<RealServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'davy-server-'));
   const [inference, management, metrics, grpcInference, grpcManagement] = await freePorts(5);
   const lines = [
