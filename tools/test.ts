@@ -1,4 +1,4 @@
-// `npm test`: the checks, the Python suite, then every Node test in one process. The last line is the sum of all three.
+// `npm test`: the checks, the Python suite, then the Node tests in two processes. The last line is the sum of them all.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,12 @@ const TEST_TIMEOUT_MS = 120_000;
 /** A loop that never yields keeps even the runner's own timeouts from firing. */
 const SUITE_TIMEOUT_MS = 30 * 60_000;
 
+/** A process for each of two cores; most of a test is waiting for a server or a worker. About the same work in each. */
+const SHARES = [
+  ['src/**/*.test.ts', 'test/*.test.ts', 'test/{attack,system,support}/**/*.test.ts'],
+  ['test/compat/**/*.test.ts'],
+];
+
 /** What the libraries under test leave in the temporary directory by themselves. */
 const FOREIGN = ['torchinductor_'];
 
@@ -22,7 +28,11 @@ const temporary = mkdtempSync(join(tmpdir(), 'davy-test-'));
 // Workers under uids of their own walk through it.
 chmodSync(temporary, 0o711);
 const surroundings = { ...process.env, TMPDIR: temporary, ORT_DISABLE_TELEMETRY: '1' };
-const suites = [checks, await runPythonTests(python), await runNodeTests(python)];
+const suites = [checks, await runPythonTests(python)];
+heading('Node tests');
+const shares = selection.length > 0 ? [selection] : SHARES;
+// The output of the first is seen while it runs, that of the others in one piece when they have ended.
+suites.push(...(await Promise.all(shares.map((files, at) => runNodeTests(python, files, at === 0)))));
 sweep();
 const passed = suites.reduce((sum, suite) => sum + suite.passed, 0);
 const failed = suites.reduce((sum, suite) => sum + suite.failed, 0);
@@ -53,9 +63,7 @@ async function runPythonTests(interpreter: string): Promise<CheckSummary> {
   return { passed: Math.max(0, count - failed), failed };
 }
 
-async function runNodeTests(interpreter: string): Promise<CheckSummary> {
-  heading('Node tests');
-  const files = selection.length > 0 ? selection : ['src/**/*.test.ts', 'test/**/*.test.ts'];
+async function runNodeTests(interpreter: string, files: readonly string[], isLive: boolean): Promise<CheckSummary> {
   const args = [
     '--test',
     '--test-isolation=none',
@@ -65,11 +73,9 @@ async function runNodeTests(interpreter: string): Promise<CheckSummary> {
     ...files,
   ];
   const env = { ...surroundings, DAVY_PYTHON: interpreter };
-  const { exitCode, output } = await runCommand(process.execPath, args, {
-    env,
-    isLive: true,
-    timeoutMs: SUITE_TIMEOUT_MS,
-  });
+  const options = { env, isLive, timeoutMs: SUITE_TIMEOUT_MS };
+  const { exitCode, output } = await runCommand(process.execPath, args, options);
+  if (!isLive) process.stdout.write(output);
   const counted = (word: string): number => Number(new RegExp(`^\\S*ℹ ${word} (\\d+)`, 'm').exec(output)?.[1] ?? 0);
   const failed = counted('fail') + counted('cancelled');
   return { passed: counted('pass'), failed: exitCode !== 0 && failed === 0 ? 1 : failed };
