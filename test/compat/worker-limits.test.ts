@@ -47,6 +47,8 @@ import asyncio
 import os
 from ts.handler_utils.utils import send_intermediate_predict_response
 
+waiting = []
+
 class Asynchronous:
     def initialize(self, context):
         pass
@@ -55,6 +57,10 @@ class Asynchronous:
         word = bytes(data[0]["body"]).decode()
         if word == "die":
             os._exit(1)
+        if word == "how many":
+            return [str(len(waiting))]
+        if word == "wait":
+            waiting.append(context.get_request_id(0))
         if word.startswith("stream"):
             for piece in range(3):
                 send_intermediate_predict_response([word + " "], context.request_ids, "ok", 200, context)
@@ -100,7 +106,7 @@ const fill = (store: TestStore): void => {
   store.add(
     'aging',
     SEQUENCES,
-    one(`${STATEFUL}sequenceMaxIdleMSec: 60000\nsequenceTimeoutMSec: 1500\nmaxNumSequence: 1\n`),
+    one(`${STATEFUL}sequenceMaxIdleMSec: 60000\nsequenceTimeoutMSec: 2500\nmaxNumSequence: 1\n`),
   );
   store.add('failing', 'raise ValueError("never")\n', { config: 'maxRetryTimeoutInSec: 3\n' });
 };
@@ -223,7 +229,12 @@ describeWithServer('limits of workers', fill, { models, config }, (suite) => {
       async () => {
         await suite.server.ready('concurrent');
         const waiting = post('concurrent', 'wait');
-        await sleep(100);
+        let seen = '';
+        for (let tries = 0; seen !== '1' && tries < 500; tries += 1) {
+          await sleep(20);
+          seen = (await post('concurrent', 'how many')).text;
+        }
+        assert.equal(seen, '1');
         const [inHand, killer] = await Promise.all([waiting, post('concurrent', 'die')]);
         assert.deepEqual([inHand.status, killer.status], [500, 500]);
         await suite.server.ready('concurrent');
