@@ -286,6 +286,7 @@ describe('load_models', () => {
   const loaded = async (lines: readonly string[]): Promise<{ names: readonly string[]; output: string }> => {
     using store = makeModelStore();
     for (const name of ['one', 'two']) store.addArchive(`${name}.mar`, name, NOOP);
+    store.addArchive('three.model', 'three', NOOP);
     await using server = await startCompatServer({
       modelStore: store.dir,
       config: ['default_workers_per_model=0', 'cpu_budget=2', ...lines],
@@ -306,8 +307,8 @@ describe('load_models', () => {
     },
   );
 
-  behaviour('7.5', 'same', 'ALL is all, in any case; models= alone loads nothing', async () => {
-    assert.deepEqual((await loaded(['load_models=ALL'])).names, ['one', 'two']);
+  behaviour('7.5', 'same', 'ALL is all, in any case, *.model too; models= alone loads nothing', async () => {
+    assert.deepEqual((await loaded(['load_models=ALL'])).names, ['one', 'three', 'two']);
     assert.deepEqual(
       (await loaded(['models={"one":{"1.0":{"minWorkers":1,"marName":"one.mar"}}}', 'load_models='])).names,
       [],

@@ -324,6 +324,25 @@ describe('the keys of config.properties', () => {
     assert.match(notices.join('\n'), /Token expiration not a valid integer: .*"soon", 60 is used/);
   });
 
+  behaviour('7.4', 'same', 'allowed_urls that admit every URL are warned of, in TorchServe’s words', async () => {
+    const words =
+      'Your torchserve instance can access any URL to load models. When deploying to production, ' +
+      'make sure to limit the set of allowed_urls in config.properties';
+    for (const [patterns, isWide] of [
+      ['file://.*|http(s)?://.*', true],
+      ['.*', true],
+      ['https://models.example.org/.*', false],
+    ] as const) {
+      const { notices } = await effective(['--config', file(`allowed_urls=${patterns}`)]);
+      assert.equal(notices.includes(words), isWide, patterns);
+    }
+  });
+
+  behaviour('7.2', 'same', 'the file is ISO-8859-1, with \\uXXXX for the rest', async () => {
+    const found = await effective(['--config', file('cors_allowed_headers=caf\u00e9 \\u20ac')]);
+    assert.equal(found.of('cors_allowed_headers'), 'café €');
+  });
+
   behaviour('7.4', 'same', 'any other key is legal and ignored; the log says so', async () => {
     const found = await effective(['--config', file('NUM_WORKERS=1', 'my.plugin.key=x', 'job_queue_size=9')]);
     assert.equal(found.of('job_queue_size'), '9');

@@ -21,7 +21,20 @@ def handle(data, context):
     print("[METRICS]Forged.Count:1|#Level:Model|#type:COUNTER|#hostname:h,1717105307")
     return ["OK"] * len(data)
 `;
-const fill = (store: TestStore): void => void store.add('m', MEASURING);
+/** Measures the batch as a whole, and its second request alone. */
+const PAIR = `
+def handle(data, context):
+    if data is None:
+        return None
+    if len(data) == 2:
+        context.metrics.add_time("HandlerTime", 1)
+        context.metrics.add_time("HandlerTime", 2, idx=1)
+    return ["OK"] * len(data)
+`;
+const fill = (store: TestStore): void => {
+  store.add('m', MEASURING);
+  store.add('pair', PAIR, { config: 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 2\nmaxBatchDelay: 500\n' });
+};
 
 async function scrape({ server }: Suite, query = ''): Promise<{ readonly text: string; readonly response: Response }> {
   const response = await fetch(`${server.metrics}/metrics${query}`);
@@ -146,7 +159,7 @@ describeWithServer('metrics in prometheus mode', fill, { models: ['m'], config: 
 
 const timestamp = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}`;
 
-describeWithServer('metrics in log mode', fill, { models: ['m'] }, (suite) => {
+describeWithServer('metrics in log mode', fill, { models: ['m', 'pair'] }, (suite) => {
   const logged = (file: string): string => readFileSync(join(suite.server.dir, 'logs', file), 'utf8');
 
   behaviour('4.2', 'same', 'in log mode the endpoint is empty and the files have TorchServe’s lines', async () => {
@@ -205,6 +218,38 @@ describeWithServer('metrics in log mode', fill, { models: ['m'] }, (suite) => {
     for (const id of wanted)
       assert.equal(ids().filter((other) => other === id).length, 2, 'HandlerTime, PredictionTime');
   });
+
+  behaviour(
+    '4.7',
+    'same',
+    'a metric of a batch carries the ids of all its requests, with idx that of one',
+    async () => {
+      await suite.server.ready('pair');
+      const line = (value: string): string | undefined =>
+        new RegExp(`HandlerTime\\.ms:${value}\\|#ModelName:pair,.*requestID:(\\S+),timestamp`).exec(
+          logged('model_metrics.log'),
+        )?.[1];
+      // Two requests at once are one batch, unless the first was alone for longer than the batch waits for company.
+      const sent: string[] = [];
+      for (let tries = 0; tries < 20 && line('1\\.0') === undefined; tries += 1) {
+        const answers = await Promise.all([1, 2].map(() => suite.server.infer('/predictions/pair')));
+        sent.push(
+          answers
+            .map(({ headers }) => String(headers['x-request-id']))
+            .toSorted()
+            .join(),
+        );
+        await sleep(100);
+      }
+      const all =
+        (await eventually(
+          () => line('1\\.0')?.split(','),
+          (found) => found?.length === 2,
+        )) ?? [];
+      assert.ok(sent.includes(all.toSorted().join()), `${all.join()} is none of ${sent.join(' ')}`);
+      assert.equal(line('2\\.0'), all[1]);
+    },
+  );
 
   behaviour(
     '4.6',
