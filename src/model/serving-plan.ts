@@ -65,6 +65,8 @@ export interface ServingPlan {
   readonly useJobTicket: boolean;
   readonly isContinuous: boolean;
   readonly isAsync: boolean;
+  /** What the YAML says of `sequenceBatching`, whether or not the rest of it allows that. */
+  readonly isStateful: boolean;
   /** Null when the model does not batch by sequence. */
   readonly sequence: SequencePlan | null;
   readonly parallelType: string;
@@ -115,6 +117,9 @@ export function planServing(
   const yaml = archive ?? {};
   const parallel = parallelPlan(yaml);
   reductions.push(...parallel.reductions);
+  if (yaml.sequenceBatching === true && !yaml.sequenceMaxIdleMSec) {
+    reductions.push('sequenceBatching needs a sequenceMaxIdleMSec above 0: requests are not grouped into sequences');
+  }
   const batchSize = request.batchSize ?? yaml.batchSize ?? modelsJson.batchSize ?? 1;
   const workers = workersWanted(yaml, request, modelsJson, operator);
   const maxWorkers = atMost(operator.maxWorkersPerModel, workers.max, 'maxWorkers');
@@ -152,6 +157,7 @@ export function planServing(
     useJobTicket: yaml.useJobTicket ?? false,
     isContinuous: yaml.continuousBatching ?? false,
     isAsync: yaml.asyncCommunication ?? false,
+    isStateful: yaml.sequenceBatching ?? false,
     sequence: sequencePlan(yaml, atMost),
     parallelType: parallel.type,
     parallelLevel: parallel.level,

@@ -45,7 +45,7 @@ export function describeModel(record: ModelRecord, facts: DescribeFacts): ModelD
     continuousBatching: plan.isContinuous,
     useJobTicket: plan.useJobTicket,
     useVenv: plan.useVenv,
-    stateful: plan.sequence !== null,
+    stateful: plan.isStateful,
     sequenceMaxIdleMSec: plan.sequence?.maxIdleMs ?? 0,
     sequenceTimeoutMSec: plan.sequence?.timeoutMs ?? 0,
     maxNumSequence: plan.sequence?.maxSequences ?? 0,
