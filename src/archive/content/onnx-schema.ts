@@ -53,6 +53,12 @@ export const MESSAGES: Readonly<Record<MessageName, Readonly<Record<number, Fiel
   SimpleShardedDim: { 1: 'i', 2: 's', 3: 'i' },
 }; // prettier-ignore
 
+/** Fields with one message. Readers merge a second one into the first, so that neither alone says what they will see. */
+export const SINGLE: Partial<Readonly<Record<MessageName, readonly number[]>>> = {
+  Model: [7], Attribute: [5, 6, 14, 22], Tensor: [3], SparseTensor: [1, 2], Type: [1, 4, 5, 7, 8, 9], TypeTensor: [2],
+  TypeSequence: [1], TypeMap: [2], ValueInfo: [2], Training: [1, 2],
+}; // prettier-ignore
+
 /** Bits of one element in raw_data, by TensorProto.DataType; strings and undefined have none. */
 export const ELEMENT_BITS: readonly (number | undefined)[] = [
   undefined, 32, 8, 8, 16, 16, 32, 64, undefined, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2, 6, 6,

@@ -1,6 +1,6 @@
 // ONNX models: well-formed messages, data that lies inside the archive, operators that the runtime itself supplies.
 import type { RandomAccess } from '../random-access.ts';
-import { ELEMENT_BITS, MESSAGES } from './onnx-schema.ts';
+import { ELEMENT_BITS, MESSAGES, SINGLE } from './onnx-schema.ts';
 import { walkProtobuf, type Message } from './protobuf.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
@@ -10,6 +10,9 @@ const DOMAINS = new Set([
   '', 'ai.onnx', 'ai.onnx.ml', 'ai.onnx.training', 'ai.onnx.preview.training', 'com.microsoft', 'com.microsoft.nchwc',
   'com.ms.internal.nhwc',
 ]); // prettier-ignore
+
+/** Of those sets, the operators that run what is no part of the graph: Python, kernels, engines compiled for a device. */
+const FOREIGN_CODE = new Set(['EPContext', 'PythonOp', 'PythonOpGrad', 'TritonOp', 'ATen', 'ExternalStream']);
 
 /** Field numbers, by the names of onnx.proto. */
 const TENSOR = { dims: 1, dataType: 2, rawData: 9, externalData: 13, dataLocation: 14 } as const;
@@ -26,7 +29,13 @@ export async function inspectOnnx(file: RandomAccess, name: string, siblings: Si
   const walk = new OnnxWalk(name, siblings);
   const lengthsOnly = { Tensor: [TENSOR.rawData] };
   const kept = { Model: [1], Tensor: [1, 2, 9, 14], Entry: [1, 2], Node: [4, 7], Function: [1, 10] };
-  await walkProtobuf(file, 'Model', { schema: MESSAGES, kept, lengthsOnly, onEnd: (message) => walk.end(message) });
+  await walkProtobuf(file, 'Model', {
+    schema: MESSAGES,
+    single: SINGLE,
+    kept,
+    lengthsOnly,
+    onEnd: (message) => walk.end(message),
+  });
   walk.finish(report);
 }
 
@@ -55,8 +64,8 @@ class OnnxWalk {
         return this.#endTensor(message);
       case 'Node': {
         const domain = message.texts?.get(NODE.domain)?.at(-1) ?? '';
-        if (!DOMAINS.has(domain))
-          this.#customOperators.add(`${domain}::${message.texts?.get(NODE.opType)?.at(-1) ?? ''}`);
+        const operator = message.texts?.get(NODE.opType)?.at(-1) ?? '';
+        if (!DOMAINS.has(domain) || FOREIGN_CODE.has(operator)) this.#customOperators.add(`${domain}::${operator}`);
         return;
       }
       case 'Function':
@@ -78,8 +87,8 @@ class OnnxWalk {
   finish(report: Report): void {
     if (!this.#hasGraph) throw new Refusal('onnx_malformed', 'The model has no graph.');
     for (const operator of this.#customOperators) {
-      if (!this.#functions.has(operator))
-        report.add('onnx_custom_operator', `The model uses the operator ${operator}.`);
+      const isDefined = this.#functions.has(operator) && !FOREIGN_CODE.has(operator.split('::').at(-1) ?? '');
+      if (!isDefined) report.add('onnx_custom_operator', `The model uses the operator ${operator}.`);
     }
   }
 
@@ -98,7 +107,8 @@ class OnnxWalk {
     this.#external.delete(tensor);
     const bytes = rawBytes(tensor);
     const isExternal = tensor.numbers?.get(TENSOR.dataLocation)?.includes(1) === true;
-    if (isExternal || entries?.has('location') === true) return this.#checkExternal(entries ?? new Map(), bytes);
+    // Readers merge what appears twice: half a description here may complete another.
+    if (isExternal || entries !== undefined) return this.#checkExternal(entries ?? new Map(), bytes);
     const raw = tensor.lengths?.get(TENSOR.rawData);
     if (raw !== undefined && bytes !== undefined && BigInt(raw) !== bytes) {
       throw new Refusal('onnx_malformed', 'A tensor has another length than its shape needs.');

@@ -19,12 +19,16 @@ export interface Message {
   readonly field: number;
   numbers: Map<number, number[]> | undefined;
   texts: Map<number, string[]> | undefined;
+  /** Which of the `single` fields it has already: bit by field number. */
+  singles: number;
   /** Payload lengths of kept text and byte fields, by field number. */
   lengths: Map<number, number> | undefined;
 }
 
 export interface Visitor {
   readonly schema: Readonly<Record<MessageName, Readonly<Record<number, FieldType>>>>;
+  /** Message fields, below number 32, that may appear once. */
+  readonly single: Partial<Readonly<Record<MessageName, readonly number[]>>>;
   /** Fields whose values are kept, by message. Repeated numbers are kept up to a few hundred. */
   readonly kept: Partial<Readonly<Record<MessageName, readonly number[]>>>;
   /** Kept fields of which only the payload's length is of interest. */
@@ -73,6 +77,11 @@ function readField(reader: Window, frame: Frame, visitor: Visitor): Frame | numb
   if (wire === 2) {
     const length = varint(reader);
     if (length > end - reader.position) throw reader.refusal('A field is longer than its message.');
+    if (visitor.single[message.name]?.includes(field) === true) {
+      if ((message.singles & (1 << field)) !== 0)
+        throw reader.refusal(`The field ${field} of ${message.name} appears twice.`);
+      message.singles |= 1 << field;
+    }
     if (type.length > 1)
       return { message: newMessage(type as MessageName, message, field), end: reader.position + length };
     if (isKept) (message.lengths ??= new Map()).set(field, length);
@@ -93,7 +102,7 @@ function readField(reader: Window, frame: Frame, visitor: Visitor): Frame | numb
 }
 
 function newMessage(name: MessageName, parent: Message | undefined, field: number): Message {
-  return { name, parent, field, numbers: undefined, texts: undefined, lengths: undefined };
+  return { name, parent, field, numbers: undefined, texts: undefined, singles: 0, lengths: undefined };
 }
 
 function keep(message: Message, field: number, value: number, reader: Window): void {

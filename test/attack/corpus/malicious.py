@@ -722,6 +722,26 @@ def onnx_files():
     twice.external_data.add(key="location", value="../x")
     yield "external-twice", data(graph([identity], [twice]))
     write("onnx/side.safetensors", b"\xff" * 64)
+
+    def field(number, body):
+        return bytes([number << 3 | 2]) + bytes([len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+
+    # What appears twice is one to protobuf: half of the description each.
+    half = TensorProto()
+    half.external_data.add(key="offset", value=str(1 << 40))
+    whole = external("side.safetensors").SerializeToString()
+    attribute = helper.make_attribute("value", "x").SerializeToString()[:7] + b"\xa0\x01\x04"
+    for name, parts in {"offset-behind": (whole, half.SerializeToString()), "offset-before": (half.SerializeToString(), whole)}.items():
+        merged = attribute + b"".join(field(5, part) for part in parts)
+        node = helper.make_node("Constant", [], ["y"]).SerializeToString() + field(5, merged)
+        yield f"external-merged-{name}", b"\x08\x0a" + field(7, field(1, node)) + field(8, b"\x10\x12")
+    plain = field(7, field(1, identity.SerializeToString()))
+    yield "graph-twice", b"\x08\x0a" + plain + plain
+    for operator in ("EPContext", "PythonOp", "PythonOpGrad", "TritonOp"):
+        for domain in ("com.microsoft", ""):
+            yield f"foreign-{operator}-{domain or 'onnx'}", data(graph([helper.make_node(operator, ["x"], ["y"], domain=domain, ep_cache_context="../../x.so", embed_mode=0)]), ("", "com.microsoft"))
+    for i, location in enumerate(["../x", "/etc/passwd"]):
+        yield f"external-second-graph-{i}", b"\x08\x0a" + plain + field(7, field(5, external(location).SerializeToString()))
     # Its readers set every key as an attribute of an object.
     for key in ("__class__", "data", "basepath", "base_dir", "locatiom", "Location", ""):
         yield f"external-key-{key.strip('_') or 'empty'}", data(graph([identity], [external("side.safetensors", **{key: "x"})]))
