@@ -38,7 +38,16 @@ export class Holdings {
     });
   }
 
+  /** Whatever cannot be given back keeps nothing else: the rest is, and then the first error is thrown. */
   async giveBack(): Promise<void> {
-    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
+    const failures: unknown[] = [];
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) {
+      try {
+        await undo();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 }

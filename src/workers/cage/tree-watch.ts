@@ -11,6 +11,8 @@ const GLANCES_PER_LOOK = 10;
 /** Growth of the machine between two looks that no ordinary request causes: some worker may have started to take it all. */
 const SUDDEN_TASKS = 32;
 const SUDDEN_BYTES = 64 * 1024 ** 2;
+/** Counting files takes at most a tenth of the time. */
+const COUNT_PAUSE = 10;
 const KiB = 1024;
 
 /** What to watch; what is null is bounded by other means. */
@@ -29,6 +31,7 @@ interface Watched {
   readonly pid: number;
   readonly bounds: TreeBounds;
   readonly onOver: (excess: Excess) => void;
+  countAgainAt: number;
 }
 
 /** One watch for all workers of a server: idle while there is nobody to watch. */
@@ -38,7 +41,7 @@ export class TreeWatch {
 
   /** Calls `onOver` once, with the first bound that the tree under `pid` exceeds. The result stops the watch. */
   add(pid: number, bounds: TreeBounds, onOver: (excess: Excess) => void): () => void {
-    const watched = { pid, bounds, onOver };
+    const watched = { pid, bounds, onOver, countAgainAt: 0 };
     this.#watched.add(watched);
     if (!this.#isRunning) {
       this.#isRunning = true;
@@ -54,17 +57,27 @@ export class TreeWatch {
       await delay(GLANCE_MS, undefined, { ref: false });
       const now = glance();
       const isSudden = now.tasks - seen.tasks > SUDDEN_TASKS || seen.freeBytes - now.freeBytes > SUDDEN_BYTES;
-      if (!isSudden && count % GLANCES_PER_LOOK !== 0) continue;
+      const isDue = count % GLANCES_PER_LOOK === 0;
+      if (!isSudden && !isDue) continue;
       seen = now;
-      for (const watched of this.#watched) await this.#look(watched);
+      for (const watched of this.#watched) await this.#look(watched, isDue);
     }
     this.#isRunning = false;
   }
 
-  async #look(watched: Watched): Promise<void> {
-    // A folder that vanishes while it is counted is the worker's doing: it is counted again at the next look.
-    const excess = await findExcess(watched).catch(() => null);
+  async #look(watched: Watched, withFiles: boolean): Promise<void> {
+    const excess = findInTree(watched) ?? (withFiles ? await this.#count(watched) : null);
     if (excess !== null && this.#watched.delete(watched)) watched.onOver(excess);
+  }
+
+  /** The more files a worker has, the less often they are counted: nobody makes the server count all the time. */
+  async #count(watched: Watched): Promise<Excess | null> {
+    const startedAt = performance.now();
+    if (startedAt < watched.countAgainAt) return null;
+    // A folder that vanishes while it is counted is the worker's doing: it is counted again.
+    const excess = await findInFiles(watched).catch(() => null);
+    watched.countAgainAt = startedAt + (performance.now() - startedAt) * COUNT_PAUSE;
+    return excess;
   }
 }
 
@@ -75,12 +88,18 @@ function glance(): { readonly tasks: number; readonly freeBytes: number } {
   return { tasks: Number(tasks), freeBytes: Number(free) * KiB };
 }
 
-async function findExcess({ pid, bounds }: Watched): Promise<Excess | null> {
+function findInTree({ pid, bounds }: Watched): Excess | null {
+  if (bounds.memoryBytes === null && bounds.tasks === null) return null;
   const tree = measureTree(pid, bounds.tasks ?? Infinity);
   if (bounds.memoryBytes !== null && tree.bytes > bounds.memoryBytes) return 'memory';
-  if (bounds.tasks !== null && tree.tasks > bounds.tasks) return 'tasks';
+  return bounds.tasks !== null && tree.tasks > bounds.tasks ? 'tasks' : null;
+}
+
+async function findInFiles({ pid, bounds }: Watched): Promise<Excess | null> {
   if (bounds.folder !== null && (await folderBytes(bounds.folder.path)) > bounds.folder.bytes) return 'tmp';
-  for (const mount of bounds.mounts ?? []) if ((await fileCount(tree.youngest, mount)) > MAX_FILES) return 'tmp';
+  if (bounds.mounts === null) return null;
+  const { youngest } = measureTree(pid);
+  for (const mount of bounds.mounts) if ((await fileCount(youngest, mount)) > MAX_FILES) return 'tmp';
   return null;
 }
 

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { folderBytes } from './folder-size.ts';
-import { makeWorkerFolder, removeWorkerFolder } from './worker-folder.ts';
+import { makeWorkerFolder, removeWorkerFolder, sweepWorkerFolders } from './worker-folder.ts';
+
+/** Beyond what any kernel counts to. */
+const NOBODY = 2 ** 30;
 
 describe('the temporary folder of a worker', () => {
   test('is removed although parts of it are closed to everybody', async () => {
@@ -17,6 +20,16 @@ describe('the temporary folder of a worker', () => {
     if (process.getuid?.() !== 0) assert.equal(await folderBytes(folder), Infinity);
     await removeWorkerFolder(folder);
     assert.equal(existsSync(folder), false);
+  });
+
+  test('is removed by the next server where its own was killed, and left where that still runs', async () => {
+    const [own, strange] = [makeWorkerFolder(undefined), makeWorkerFolder(undefined)];
+    const orphan = strange.replace(`-${process.pid}-`, `-${NOBODY}-`);
+    renameSync(strange, orphan);
+    writeFileSync(join(orphan, 'left'), 'behind');
+    await sweepWorkerFolders();
+    assert.deepEqual([existsSync(own), existsSync(orphan)], [true, false]);
+    await removeWorkerFolder(own);
   });
 
   test('may be removed twice', async () => {
