@@ -309,10 +309,16 @@ model_metrics:
   counter:
     - name: Rows
       unit: count
-      dimensions: [ModelName, Level]
+      dimensions: [ModelName, Level, Hostname]
     - name: Narrow
       unit: count
       dimensions: [ModelName]
+    - name: Rows
+      unit: twice
+      dimensions: []
+    - name: Dashed
+      unit: count
+      dimensions: [Model-Name]
   histogram:
     - name: HandlerTime
       unit: ms
@@ -359,6 +365,8 @@ describe('metrics.yaml', () => {
       assert.match(text, /^# HELP Requests2XX Torchserve prometheus counter metric with unit: Answers$/m);
       assert.match(text, /^Requests2XX\{Tier="Host",Machine=".+",\} \d+\.0$/m);
       assert.match(text, /^Rows\{ModelName="obey",Level="Model",Hostname=".+",\} 2\.0$/m);
+      await server.until(/\[ERROR\] .* The metric Rows of metrics\.yaml is left out/);
+      await server.until(/\[ERROR\] .* The metric Dashed of metrics\.yaml is left out/);
       // The number of values is not the number of dimensions.
       await server.until(/Failed to update backend metric.*Narrow/);
       assert.doesNotMatch(text, /^(Narrow|ts_inference_requests_total)\{/m);

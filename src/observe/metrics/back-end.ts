@@ -3,7 +3,7 @@ import type { Announcements, HandlerMetricsEvent } from '../../serving/index.ts'
 import type { MetricDefinition, MetricSink } from './definition.ts';
 import { parseHandlerSample, type HandlerSample } from './handler-sample.ts';
 import type { MetricLog } from './logged-metric.ts';
-import type { MetricSet } from './metric-set.ts';
+import { unusableMetric, type MetricSet } from './metric-set.ts';
 import type { Timings } from './timings.ts';
 
 export interface BackEndOptions {
@@ -27,8 +27,10 @@ export function observeBackEnd(options: BackEndOptions): { unsubscribe(): void }
   const { metrics, log, definitions, announcements } = options;
   const known = new Map<string, MetricSink>();
   for (const definition of definitions) {
-    const sink = metrics.add({ ...definition, dimensions: [...definition.dimensions, 'Hostname'] }, log);
+    const own = definition.dimensions.filter((dimension) => dimension !== 'Hostname');
+    const sink = metrics.add({ ...definition, dimensions: [...own, 'Hostname'] }, log);
     if (sink !== undefined) known.set(definition.name, sink);
+    else announcements.notice.publish({ level: 'error', message: unusableMetric(definition.name) });
   }
   const find = sampleFinder(options, known);
   const report = onceEach((message) => announcements.notice.publish({ level: 'warn', message }));

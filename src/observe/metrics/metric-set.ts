@@ -12,6 +12,10 @@ const LEGACY_NAMES: ReadonlySet<string> = new Set([
   'ts_queue_latency_microseconds',
 ]);
 
+/** For the operator, whose metrics.yaml names something that will never be seen. */
+export const unusableMetric = (name: string): string =>
+  `The metric ${name} of metrics.yaml is left out: its name or a dimension is none for Prometheus ([a-zA-Z_][a-zA-Z0-9_]*), comes twice, or is taken`;
+
 export class MetricSet {
   readonly #mode: MetricsMode;
   readonly #metrics = new Map<string, MetricSink>();

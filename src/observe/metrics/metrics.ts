@@ -7,7 +7,7 @@ import { gpuUsageText, nvidiaStats } from '../system/nvidia.ts';
 import { observeBackEnd } from './back-end.ts';
 import { observeFrontEnd } from './front-end.ts';
 import { MetricLog } from './logged-metric.ts';
-import { MetricSet, type MetricsMode } from './metric-set.ts';
+import { MetricSet, unusableMetric, type MetricsMode } from './metric-set.ts';
 import type { MetricsConfig } from './metrics-config.ts';
 import { SystemMetrics } from './system-metrics.ts';
 import { observeTimings, type Timings } from './timings.ts';
@@ -40,7 +40,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const metrics = new MetricSet(mode);
   const frontEndLog = new MetricLog((line) => options.writeLine('ts_metrics', line), clock);
   const backEndLog = new MetricLog((line) => options.writeLine('model_metrics', line), clock);
-  for (const definition of config.frontEnd) metrics.add(definition, frontEndLog);
+  for (const definition of config.frontEnd) {
+    if (metrics.add(definition, frontEndLog) !== undefined) continue;
+    announcements.notice.publish({ level: 'error', message: unusableMetric(definition.name) });
+  }
   const timings = mode === 'prometheus' ? observeTimings(metrics, announcements) : undefined;
   const subscriptions = [
     ...observeFrontEnd(metrics, hostname, announcements),
