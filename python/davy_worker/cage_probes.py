@@ -662,6 +662,25 @@ def _(_target):
         return _reached(number, ctypes.c_int(file.fileno()), ctypes.c_ulong(figetbsz), answer, refused=_REFUSED + (errno.ENOTTY,))
 
 
+@probe("K22", "load a program into the kernel as a filter of its own")
+def _(_target):
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+    header = struct.pack("HxxxxxxQ", 1, ctypes.addressof(program))
+
+    def load():
+        _LIBC.prctl(38, 1, 0, 0, 0)
+        return "loaded" if _LIBC.prctl(22, 2, header, 0, 0) == 0 else None
+
+    return _in_child(load)
+
+
+@probe("K23", "move pages between files and pipes")
+def _(_target):
+    wrong = [ctypes.c_long(-1)] * 6
+    calls = {"splice": 275 if _X64 else 76, "tee": 276 if _X64 else 77}
+    return [name for name, number in calls.items() if _reached(number, *wrong)]
+
+
 # --- resources
 
 

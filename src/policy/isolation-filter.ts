@@ -58,7 +58,7 @@ const EAFNOSUPPORT = { errno: 'EAFNOSUPPORT' } as const;
 /** What CPython, PyTorch, OpenMP, V8 and onnxruntime need, by purpose. */
 const ALLOWED = `
   read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range dup dup2 dup3 fcntl
-  flock fsync fdatasync sync_file_range ftruncate truncate fallocate fadvise64 readahead copy_file_range sendfile splice tee
+  flock fsync fdatasync sync_file_range ftruncate truncate fallocate fadvise64 readahead copy_file_range sendfile
 
   open openat openat2 creat stat lstat fstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink
   readlinkat getdents getdents64 getcwd chdir fchdir mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link
@@ -90,9 +90,10 @@ const ALLOWED = `
 
 /**
  * Libraries ask for these, and take "not implemented" for an answer: NUMA placement, io_uring, namespace listings.
- * Watches over files (inotify) would tell when others open what lies on this machine for everybody.
+ * Watches over files (inotify) would tell when others open what lies on this machine for everybody; splice and tee have
+ * written to files that were opened for reading (CVE-2022-0847), and whoever uses them can copy instead.
  */
-const ABSENT = `inotify_init inotify_init1 inotify_add_watch inotify_rm_watch mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node statmount listmount
+const ABSENT = `splice tee inotify_init inotify_init1 inotify_add_watch inotify_rm_watch mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node statmount listmount
   lsm_get_self_attr io_uring_setup io_uring_enter io_uring_register`;
 
 /** What only start-up needs. Gone before model code runs. (arch_prctl stays: the C library of every new program starts with it.) */
@@ -115,8 +116,8 @@ const SECCOMP_LISTENER_FLAGS = 0x08 | 0x20;
 const PERSONALITY_QUERY = 0xffffffff;
 /** PDEATHSIG 1/2, DUMPABLE 3/4, NAME 15/16, SECCOMP 21/22, CAPBSET_READ 23, NO_NEW_PRIVS 38/39, THP 41/42, SET_VMA. */
 const PRCTL_OPTIONS = [1, 2, 3, 4, 15, 16, 21, 22, 23, 38, 39, 40, 41, 42, 0x53564d41];
-/** PDEATHSIG: nobody calls the end off that the stage has agreed on with the kernel. */
-const PRCTL_AT_START = [1];
+/** PDEATHSIG: nobody calls the end off that the stage has agreed on with the kernel. SECCOMP: no programs for its JIT. */
+const PRCTL_AT_START = [1, 22];
 /** SETOWN SETSIG SETOWN_EX: signals to whom kill may not reach. SETLEASE NOTIFY: hearing when others open a file. */
 const FCNTL_COMMANDS = [8, 10, 15, 1024, 1026];
 /** What changes permissions and times of files. */

@@ -88,7 +88,16 @@ describe('a compiled worker filter', () => {
         'sched_setscheduler',
       ])
         assert.equal(ask(name), 'EPERM', name);
-      for (const name of ['io_uring_setup', 'clone3', 'memfd_create', 'mbind', 'inotify_init1', 'inotify_add_watch'])
+      for (const name of [
+        'io_uring_setup',
+        'clone3',
+        'memfd_create',
+        'mbind',
+        'inotify_init1',
+        'inotify_add_watch',
+        'splice',
+        'tee',
+      ])
         assert.equal(ask(name), 'ENOSYS', name);
     });
 
@@ -189,7 +198,7 @@ describe('a worker filter', () => {
     for (const name of ['seccomp', 'execveat', 'landlock_create_ruleset', 'pkey_alloc']) {
       assert.equal(ask(name), 'EPERM', name);
     }
-    assert.equal(ask('prctl', 1), 'EPERM');
+    for (const option of [1, 22]) assert.equal(ask('prctl', option), 'EPERM', String(option));
     assert.equal(ask('prctl', 15), 'allow');
     assert.equal(ask('execve'), 'allow');
   });
