@@ -11,6 +11,8 @@ import { Fault, makeFinding, type Finding } from '../../kernel/index.ts';
 export interface ScanTarget {
   /** As it was given, with the rest of the way for files in directories. */
   readonly path: string;
+  /** Where it lies, when no link leads there. */
+  readonly real?: string;
   /** Name relative to `siblings`. */
   readonly name: string;
   /** Sizes of the files that this one may refer to, by name. */
@@ -30,10 +32,11 @@ export async function listTargets(path: string, roots?: readonly string[]): Prom
   if (found.isDirectory()) {
     const entries = await new Walk(await realpath(path), roots ?? [await realpath(path)]).entries();
     const siblings = sizesOf(entries);
-    return entries.map(({ name, obstacle }) => ({
+    return entries.map(({ name, real, obstacle }) => ({
       path: join(path, name),
       name,
       siblings,
+      ...(real === undefined ? {} : { real }),
       ...(obstacle === undefined ? {} : { obstacle }),
     }));
   }
@@ -44,6 +47,7 @@ export async function listTargets(path: string, roots?: readonly string[]): Prom
 interface Entry {
   readonly name: string;
   readonly size: number;
+  readonly real?: string;
   readonly obstacle?: Finding;
 }
 
@@ -107,7 +111,8 @@ class Walk {
 
   async #measure(name: string, path: string, sizeOf: (path: string) => Promise<Stats>): Promise<void> {
     try {
-      this.#found.push({ name, size: (await sizeOf(path)).size });
+      const { size } = await sizeOf(path);
+      this.#found.push(sizeOf === lstat ? { name, size, real: path } : { name, size });
     } catch (thrown) {
       this.#block(name, 'inspection_failed', `The file cannot be read: ${codeOf(thrown)}.`);
     }

@@ -26,11 +26,11 @@ export async function scanFile(target: ScanTarget, signal: AbortSignal): Promise
 }
 
 async function findingsOf(
-  { path, name, siblings, obstacle }: ScanTarget,
+  { path, real: place, name, siblings, obstacle }: ScanTarget,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
   if (obstacle !== undefined) return [obstacle];
-  const real = await realpath(path);
+  const real = place ?? (await realpath(path));
   if (MODEL_ARCHIVE.test(name)) return scanArchive(real, name, signal);
   const file = await fileForInspection(real, name);
   const findings = await inspectFile(file, siblings, signal);

@@ -1,20 +1,30 @@
 // Files of any place as an inspector wants them: opened once, or unpacked into a private place that goes away again.
-import { mkdtemp } from 'node:fs/promises';
+import { lstat, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { ContainerLimits, QuarantinedFile } from '../../archive/index.ts';
+import { memoryAccess, refuse, type ContainerLimits, type QuarantinedFile } from '../../archive/index.ts';
 import { fileAccess, openRegular } from './open-file.ts';
 import { removeTree } from './private-directory.ts';
 import { Quarantine, type StoredFile } from './quarantine.ts';
 import { unpackArchive } from './unpack.ts';
 
-/** A regular file, never a link. The descriptor is opened with each `open()` and closed with its disposal. */
+/** Read at once where they are opened: trees of models hold thousands of these, and every call to the system counts. */
+const SMALL_BYTES = 64 * 1024;
+
+/** A regular file, never a link. The descriptor is opened with each `open()` and closed with its disposal, if not before. */
 export async function fileForInspection(path: string, name: string): Promise<QuarantinedFile> {
-  await using handle = await openRegular(path);
-  const { size } = await handle.stat();
+  const found = await lstat(path);
+  if (!found.isFile()) throw refuse('it is not a regular file');
+  const { size } = found;
   const open = async () => {
     const opened = await openRegular(path);
-    return { ...fileAccess(opened, size), [Symbol.asyncDispose]: () => opened.close() };
+    const access = fileAccess(opened, size);
+    if (size > SMALL_BYTES) return { ...access, [Symbol.asyncDispose]: () => opened.close() };
+    try {
+      return { ...memoryAccess(await access.read(0, size)), [Symbol.asyncDispose]: async () => {} };
+    } finally {
+      await opened.close();
+    }
   };
   return { name, size, open };
 }
