@@ -181,6 +181,8 @@ export class Exchange implements Outlet, Reader {
     this.response.shouldKeepAlive = false;
     this.#isBroken = true;
     if (!this.request.complete) this.fail(fault);
+    // An early answer may have promised to keep the connection, on which nothing can be read any more.
+    if (!this.#isLast) this.response.once('finish', () => this.request.socket.destroySoon());
     this.#stopLingering?.();
   }
 

@@ -1,7 +1,8 @@
 // Requests whose framing is odd rather than ambiguous, and targets that look like something else. See http.test.ts for the rest.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { exchangeRaw, KEYS, openDoor, type OpenDoor } from '../support/http-doors.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { exchangeRaw, KEYS, openDoor, RawClient, type OpenDoor } from '../support/http-doors.ts';
 
 const HEAD = `POST /predictions/m HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${KEYS.inference}\r\n`;
 const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
@@ -50,6 +51,16 @@ describe('a request that is framed oddly', () => {
       for (const { headers } of door.plane.requests) assert.ok(headers.every(([header]) => header !== 'X-T'));
     });
   }
+
+  test('that is answered before its body ends, and ends in the middle, leaves no connection behind', async () => {
+    await using patient = await openDoor('inference');
+    using client = new RawClient(patient.port);
+    client.write('POST /ping HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
+    await client.until(/Healthy/);
+    client.socket.end();
+    for (let waited = 0; waited < 500 && patient.listener.connectionCount > 0; waited += 1) await pause(10);
+    assert.equal(patient.listener.connectionCount, 0);
+  });
 
   test('that asks for a tunnel gets none', async () => {
     for (const target of ['localhost:22', '/ping']) {
