@@ -45,6 +45,28 @@ test('a required scanner refuses by its word and by its silence; an advisory one
   assert.deepEqual(await codes(member(says({ kind: 'unknown' }), { allowsUnknown: true })), []);
 });
 
+test('a scanner that hangs is not waited for with every file of a model', async () => {
+  let asked = 0;
+  const hung: Looker = {
+    scan: () => {
+      asked += 1;
+      return Promise.withResolvers<ScanVerdict>().promise;
+    },
+  };
+  const files = Array.from({ length: 50 }, (_, i) => file(`${i}.pt`));
+  for (const [isRequired, code] of [
+    [true, 'scanner_unanswered'],
+    [false, 'scanner_skipped'],
+  ] as const) {
+    asked = 0;
+    const { findings, clean } = await createScannerPanel([member(hung, { isRequired, timeoutMs: 5 })])(files, signal);
+    assert.ok(asked < 10, `asked ${asked} times`);
+    assert.deepEqual(new Set(findings.map((finding) => finding.code)), new Set([code]));
+    assert.equal(findings.length, 50);
+    assert.deepEqual(clean, []);
+  }
+});
+
 test('a scanner sees the files of its extensions, and is named clean only when it found them so', async () => {
   const seen: string[] = [];
   const watching: Looker = {

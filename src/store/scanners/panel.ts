@@ -29,6 +29,12 @@ export type ScannerPanel = (files: readonly StoredFile[], signal: AbortSignal) =
 
 /** Files being scanned at once over the whole server: scanners are slow, and share the machine with predictions. */
 const CONCURRENT_SCANS = 4;
+/** Files of one model for whose verdict a scanner may let us wait in vain: ten thousand minutes help nobody. */
+const MAX_SILENCES = 3;
+const GIVEN_UP: ScanVerdict = {
+  kind: 'unanswered',
+  why: 'It was not asked any more, because it did not answer before.',
+};
 /** As many as anybody reads. */
 const MAX_FINDINGS = 100;
 
@@ -36,10 +42,15 @@ const MAX_FINDINGS = 100;
 export function createScannerPanel(members: readonly PanelMember[]): ScannerPanel {
   const turns = new Turns<symbol>(CONCURRENT_SCANS);
   const scanAll = async (member: PanelMember, files: readonly StoredFile[], signal: AbortSignal) => {
+    let silences = 0;
+    const look = async (file: StoredFile): Promise<Finding | null> => {
+      if (silences >= MAX_SILENCES) return findingOf(member, file, GIVEN_UP);
+      const verdict = await scan(member, file, signal);
+      if (verdict === TOO_LATE) silences += 1;
+      return findingOf(member, file, verdict === TOO_LATE ? tooLate(member) : verdict);
+    };
     const looked = files.filter(({ name }) => looksAt(member, name));
-    const scans = looked.map((file) =>
-      turns.run(Symbol('scan'), async () => findingOf(member, file, await scan(member, file, signal))),
-    );
+    const scans = looked.map((file) => turns.run(Symbol('scan'), () => look(file)));
     return { name: member.name, findings: (await Promise.all(scans)).filter((finding) => finding !== null) };
   };
   return async (files, signal) => {
@@ -60,13 +71,23 @@ function looksAt({ only, skip }: PanelMember, name: string): boolean {
   return (only === undefined || only.includes(extension)) && !skip.includes(extension);
 }
 
-async function scan({ scanner, timeoutMs }: PanelMember, file: StoredFile, signal: AbortSignal): Promise<ScanVerdict> {
+const TOO_LATE = Symbol('too late');
+const tooLate = ({ timeoutMs }: PanelMember): ScanVerdict => ({
+  kind: 'unanswered',
+  why: `No verdict within ${timeoutMs / 1000} s.`,
+});
+
+async function scan(
+  { scanner, timeoutMs }: PanelMember,
+  file: StoredFile,
+  signal: AbortSignal,
+): Promise<ScanVerdict | typeof TOO_LATE> {
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = AbortSignal.any([signal, deadline]);
   try {
     return await Promise.race([scanner.scan(file, either), rejectionOf(either)]);
   } catch (thrown) {
-    if (deadline.aborted) return { kind: 'unanswered', why: `No verdict within ${timeoutMs / 1000} s.` };
+    if (deadline.aborted) return TOO_LATE;
     const { code, message } = thrown as NodeJS.ErrnoException;
     return { kind: 'unanswered', why: code ?? message };
   }
