@@ -2,6 +2,7 @@
 import type { CagedCommand, WrapRequest } from './contract.ts';
 import { exitCause } from './exit-cause.ts';
 import { Holdings } from './holdings.ts';
+import { noteGroup } from './left-group.ts';
 import type { Wrapped } from './strict.ts';
 import type { Excess, TreeBounds, TreeWatch } from './tree-watch.ts';
 
@@ -13,11 +14,13 @@ export interface Parts {
   /** What the kernel does not bound by itself. */
   readonly bounds: TreeBounds;
   readonly watch: TreeWatch;
+  /** For temporary files, at `process`. */
+  readonly folder: string | undefined;
   /** null without a memory cgroup. */
   readonly oomKills: (() => number) | null;
 }
 
-export function assemble({ file, args, wrapped, held, bounds, watch, oomKills }: Parts): CagedCommand {
+export function assemble({ file, args, wrapped, held, bounds, watch, folder, oomKills }: Parts): CagedCommand {
   let excess: Excess | null = null;
   return {
     file,
@@ -29,6 +32,7 @@ export function assemble({ file, args, wrapped, held, bounds, watch, oomKills }:
     gpuId: wrapped.gpuId,
     innerCage: wrapped.innerCage,
     attach: (pid) => {
+      if (folder !== undefined) noteGroup(folder, pid);
       held.onGiveBack(() => endGroup(pid));
       if (Object.values(bounds).every((bound) => bound === null)) return;
       const stop = watch.add(pid, bounds, (found) => {

@@ -159,6 +159,15 @@ class HostCage implements Cage {
       // Where a memory cgroup counts what their files cost the kernel, it bounds them.
       mounts: cgroup === null && mechanics.level === 'strict' ? WRITABLE : null,
     };
-    return assemble({ file, args, wrapped, held, bounds, watch: this.#watch, oomKills: cgroup?.oomKills ?? null });
+    return assemble({
+      file,
+      args,
+      wrapped,
+      held,
+      bounds,
+      watch: this.#watch,
+      folder: tmp,
+      oomKills: cgroup?.oomKills ?? null,
+    });
   }
 }

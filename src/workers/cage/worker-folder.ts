@@ -5,6 +5,7 @@ import { rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { endLeftGroup, forgetGroup } from './left-group.ts';
 import { planReach } from './reach.ts';
 
 const run = promisify(execFile);
@@ -26,6 +27,7 @@ export function makeWorkerFolder(owner: number | undefined): string {
  * lot: another process deals with it, not this one's event loop and descriptors.
  */
 export async function removeWorkerFolder(path: string): Promise<void> {
+  forgetGroup(path);
   const isGone = await rmdir(path).then(
     () => true,
     () => !existsSync(path),
@@ -33,13 +35,15 @@ export async function removeWorkerFolder(path: string): Promise<void> {
   if (!isGone) await run('/bin/sh', ['-c', REMOVE, 'davy', path], { timeout: REMOVE_TIMEOUT_MS, cwd: '/' });
 }
 
-/** Removes what servers left behind that were killed before they could. */
+/** Ends and removes what servers left behind that were killed before they could. */
 export async function sweepWorkerFolders(): Promise<void> {
   const base = temporaryBase();
   for (const name of readdirSync(base)) {
     const pid = new RegExp(`^${PREFIX}-${namespaceId()}-(\\d+)-\\w+$`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    endLeftGroup(join(base, name));
     // One that belongs to somebody else stays.
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await removeWorkerFolder(join(base, name)).catch(() => {});
+    await removeWorkerFolder(join(base, name)).catch(() => {});
   }
 }
 

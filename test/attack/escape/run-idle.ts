@@ -1,4 +1,5 @@
-// Starts one worker that would stay for ever, prints the ids of its processes, and waits to be killed: `node run-idle.ts LEVEL DIR`.
+// Starts one worker that would stay for ever, with a child that lets go of everything, prints the id of its first process, and
+// waits to be killed: `node run-idle.ts LEVEL DIR`.
 import type { Duplex } from 'node:stream';
 import { defaultLimits, type IsolationLevel } from '../../../src/policy/index.ts';
 import { createCage, spawnCaged } from '../../../src/workers/index.ts';
@@ -7,7 +8,10 @@ const [level, modelDir] = process.argv.slice(2) as [IsolationLevel, string];
 const cage = await createCage({ level });
 const command = await cage.wrap({
   file: '/usr/bin/python3',
-  args: ['-c', 'import os, time\nos.write(3, b"x")\ntime.sleep(60)'],
+  args: [
+    '-c',
+    'import os, time\nif os.fork() == 0:\n  os.closerange(0, 64)\n  time.sleep(600)\nos.write(3, b"x")\ntime.sleep(600)',
+  ],
   env: {},
   runtime: 'python',
   modelDir,
