@@ -17,9 +17,14 @@ const MAX_CONNECTIONS = 200;
 
 describeSiege(
   'clients with bad manners at the real server',
-  (store) => store.add('canary', NOOP),
+  (store) => {
+    store.add('canary', NOOP);
+    store.add('sequences', NOOP, {
+      config: 'sequenceBatching: true\nsequenceMaxIdleMSec: 30000\nmaxNumSequence: 4\nmaxSequenceJobQueueSize: 8\n',
+    });
+  },
   {
-    models: ['canary'],
+    models: ['canary', 'sequences'],
     canary: 'canary',
     config: ['ts_open_inference_protocol=true', `max_connections=${MAX_CONNECTIONS}`],
   },
@@ -90,6 +95,45 @@ describeSiege(
       });
       await assert.rejects(call, { code: 14 });
       await isServing();
+    });
+
+    it('JSON a million deep reaches the worker and does not end it', async () => {
+      const [worker] = await siege.workersOf('canary');
+      const deep = '['.repeat(1_000_000);
+      for (const body of [deep, deep + ']'.repeat(1_000_000), '{"a":'.repeat(900_000), '1'.repeat(5_000_000)]) {
+        const answer = await siege.server.predict('canary', body, { 'content-type': 'application/json' });
+        assert.equal(await answer.text(), 'OK');
+      }
+      assert.equal((await siege.workersOf('canary'))[0]?.pid, worker?.pid);
+    });
+
+    it('sequences that are opened and left by the thousand take no more than their places', async () => {
+      const before = residentBytes(pid());
+      const statuses = new Map<number, number>();
+      const openSome = async (from: number): Promise<void> => {
+        for (let at = from; at < 2000; at += 20) {
+          const headers = { ts_request_sequence_id: `s${at}`, ts_request_sequence_start: 'true' };
+          const { status } = await siege.server.predict('sequences', 'x', headers);
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        }
+      };
+      await Promise.all(Array.from({ length: 20 }, (_, from) => openSome(from)));
+      assert.ok((statuses.get(503) ?? 0) > 1900, JSON.stringify([...statuses]));
+      assert.ok(residentBytes(pid()) - before < 100 * MIB);
+      await isServing();
+    });
+
+    it('what a client says about its request is neither believed nor repeated', async () => {
+      for (const id of ['evil-id', 'x'.repeat(5000), '\u00ff\u0080']) {
+        const answer = await siege.server.predict('canary', 'x', {
+          'x-request-id': id,
+          traceparent: id,
+          'x-forwarded-for': '203.0.113.7',
+          forwarded: 'for=203.0.113.7',
+        });
+        assert.match(answer.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
+      }
+      assert.doesNotMatch(siege.server.output(), /evil-id|x{1000}|203\.0\.113/);
     });
 
     it('a form of nothing but ampersands is refused before it is looked at', async () => {
