@@ -36,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         stack.enter_context(model_directory(args))
         configuration = stack.enter_context(_configuration())
+        # Ahead of the start: a stop may come in the middle of it.
+        stack.callback(launcher.stop)
         lines = launcher.start(
             model_store=args.model_store,
             snapshot_file=configuration,
@@ -44,7 +46,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             models=args.model_name,
             enable_model_api=False,
         )
-        stack.callback(launcher.stop)
         print("Model server started.", flush=True)
         _show(lines)
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isDavyServer } from '../../src/app/cli/pid-file.ts';
+import { stopServer } from '../../src/app/cli/stop.ts';
 
 const BIN = join(import.meta.dirname, '../../bin');
 
@@ -43,6 +44,28 @@ test('torchserve --start returns while its server runs on, and --stop ends it an
       const pid = Number(readFileSync(pidFile, 'utf8'));
       if (isDavyServer(pid)) process.kill(pid, 'SIGKILL');
     }
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('a server that does not end in time keeps its pid file, and whoever stops it hears so', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'davy-stubborn-'));
+  const pidFile = join(dir, '.model_server.pid');
+  const program = 'process.on("SIGTERM", () => {}); console.log("up"); setInterval(() => {}, 1000)';
+  // To the eye of the pid file this is `node …/davy serve`.
+  const stubborn = spawn(process.execPath, ['-e', program, '/x/bin/davy', 'serve'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = once(stubborn, 'close');
+  try {
+    await once(stubborn.stdout, 'data');
+    writeFileSync(pidFile, String(stubborn.pid));
+    assert.equal(await stopServer(pidFile, 200), 'too long');
+    assert.ok(existsSync(pidFile));
+    assert.equal(stubborn.exitCode, null);
+  } finally {
+    stubborn.kill('SIGKILL');
+    await ended;
     rmSync(dir, { recursive: true, force: true });
   }
 });
