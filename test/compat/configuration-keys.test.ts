@@ -170,7 +170,11 @@ describe('the keys of config.properties', () => {
     'same',
     'with enable_envvars_config=true each key’s own variable beats flag and file; the other keys have none',
     async () => {
-      const values: Record<string, string> = { TS_MODEL_SERVER_HOME: join(dir, 'home'), TS_METRICS_MODE: 'legacy' };
+      const values: Record<string, string> = {
+        TS_MODEL_SERVER_HOME: join(dir, 'home'),
+        TS_METRICS_MODE: 'legacy',
+        TS_SERVICE_ENVELOPE: 'kserve',
+      };
       for (const [, preset, env, kind] of KEYS) {
         if (env === null) continue;
         values[env] ??= kind === 'integer' ? '7' : kind === 'boolean' ? 'true' : (preset ?? 'x');
@@ -318,6 +322,16 @@ describe('the keys of config.properties', () => {
         },
       ),
   );
+
+  behaviour('7.4', 'stricter', 'a service_envelope that no worker could load is refused at the start', async () => {
+    const name = file('service_envelope=kfserving');
+    const text = await refused(name);
+    assert.ok(
+      text.startsWith(`service_envelope at ${name}:1 must be one of body, json, kserve, kservev2, found`),
+      text,
+    );
+    assert.equal((await effective(['--config', file('service_envelope=')])).of('service_envelope'), '');
+  });
 
   behaviour('7.4', 'same', 'token_expiration_min that is no number means 60, in TorchServe’s words', async () => {
     const { notices } = await effective(['--config', file('token_expiration_min=soon')]);

@@ -5,6 +5,7 @@ import {
   byteCount,
   integer,
   javaBoolean,
+  oneOf,
   origin,
   path,
   pathList,
@@ -119,8 +120,8 @@ export const MODEL_KEYS = {
     doc: 'Handler of archives that name none.',
     isSecurity: true,
   }),
-  service_envelope: torchserveKey(plainText, {
-    doc: '`body`, `json`, `kserve` or `kservev2`: how request bodies are wrapped; replaces what the manifest says.',
+  service_envelope: torchserveKey(oneOf('body', 'json', 'kserve', 'kservev2'), {
+    doc: 'How request bodies are wrapped; replaces what the manifest says.',
     feature: 'envelopes',
   }),
 };
