@@ -143,6 +143,28 @@ describe('names and contents', () => {
     assert.deepEqual(await codes('notes.txt', pointer), []);
   });
 
+  test('that are compressed pickles are refused whatever they are called, and other compressed data is not', async () => {
+    const pickle = latin1('\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.');
+    const old = latin1('cos\nsystem\n(Vid\ntR.');
+    for (const name of ['m.sav', 'm.dat', 'm', 'm.model', 'm.txt', 'm.z', 'm.pt', 'm.py', 'm.onnx', 'm.png']) {
+      for (const content of [pickle, old, Buffer.concat([pickle, Buffer.alloc(300_000)])]) {
+        for (const level of [1, 6, 9]) {
+          const found = await codes(name, deflateSync(content, { level }));
+          const isRefused = found.some((code) => code === 'compressed_content' || code.endsWith('_malformed'));
+          assert.ok(isRefused, `${name}: ${found.join()}`);
+        }
+      }
+      if (name !== 'm.onnx')
+        assert.deepEqual(await codes(name, Buffer.concat([latin1('ZF0x1f               '), deflateSync(pickle)])), [
+          'compressed_content',
+        ]);
+    }
+    for (const content of ['blob 12\0hello world!', 'commit 3\0tree 1\nparent 2\nauthor x\n', 'tree 33\x00100644 a\0'])
+      assert.deepEqual(await codes('.git/objects/ab/cdef', deflateSync(Buffer.from(content))), []);
+    assert.deepEqual(await codes('notes.txt', latin1('x^2 + y^2 = z^2\n')), []);
+    assert.deepEqual(await codes('m.dat', Buffer.concat([Buffer.from([0x78, 0x9c]), Buffer.alloc(100, 7)])), []);
+  });
+
   test('of estimators, NumPy objects and compressed files are refused with the remedy that helps', async () => {
     const importing = (name: string) => latin1(`\x80\x02c${name}\n)R.`);
     for (const [name, bytes, code] of [

@@ -13,6 +13,7 @@ import { summarizePython, summarizeRequirements } from './python-source.ts';
 import { inspectPickleFile } from './raw-pickle.ts';
 import { Refusal } from './refusal.ts';
 import { Report } from './report.ts';
+import { hidesPickle, isZlib } from './zlib-pickle.ts';
 import { inspectSafetensors } from './safetensors.ts';
 import { sniff, type Sniffed } from './sniff.ts';
 import { inspectText } from './text-checks.ts';
@@ -145,6 +146,7 @@ async function inspectByName(
       return inspectUnmarkedPickle(file, name, sniffed, report);
     default:
   }
+  if (hidesPickle(sniffed.head)) throw new Refusal('compressed_content', 'The file is a compressed pickle.');
   if (actsLikePickle(await file.read(0, Math.min(file.size, PROBE_BYTES)), file.size)) {
     await inspectPickleFile(file, report);
     if (kind !== 'other') throw new Refusal('content_mismatch', 'The file is a pickle under another name.');
@@ -167,7 +169,8 @@ async function inspectUnmarkedPickle(
   if (/\.pth$/i.test(name) && /^\s*import\s/m.test(sniffed.head.toString('latin1'))) {
     throw new Refusal('python_startup_hook', 'Python runs the import lines of .pth files at start.');
   }
-  if (isZlib(sniffed.head)) throw new Refusal('compressed_content', 'The file is compressed.');
+  if (isZlib(sniffed.head) || hidesPickle(sniffed.head))
+    throw new Refusal('compressed_content', 'The file is compressed.');
   try {
     await inspectPickleFile(file, report);
   } catch (thrown) {
@@ -176,12 +179,6 @@ async function inspectUnmarkedPickle(
     if (isForeign) throw new Refusal('unrecognised_content', 'The content is no model format that can be vetted.');
     throw thrown;
   }
-}
-
-/** What joblib writes by default when it compresses. No pickle begins with an `x`. */
-function isZlib(head: Uint8Array): boolean {
-  const [method = 0, flags = 0] = head;
-  return method === 0x78 && ((method << 8) | flags) % 31 === 0;
 }
 
 async function inspectZip(file: RandomAccess, kind: NameKind, report: Report): Promise<void> {

@@ -886,6 +886,11 @@ def disguises():
     for name, magic in {"rar4": b"Rar!\x1a\x07\x00", "rar5": b"Rar!\x1a\x07\x01\x00", "7z": b"7z\xbc\xaf\x27\x1c\0\4", "zst": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18", "xz": b"\xfd7zXZ\0", "bz2": b"BZh91AY&SY", "gz": b"\x1f\x8b\x08", "lzma": b"\x5d\0\0\x80\0" + b"\xff" * 8, "zlib": b"\x78\x9c", "zlib-fast": b"\x78\x01", "zlib-best": b"\x78\xda"}.items():
         for extension in ("bin", "pt", "joblib", "pkl", "safetensors", "npy"):
             yield f"packed-{name}.{extension}", magic + bytes(32) + EVIL
+    for name, payload in {"proto0": EVIL0, "proto2": EVIL, "proto4": EVIL4, "long": EVIL[:-1] + b"0" + uni(b"x" * 60000) + b"."}.items():
+        for level in (0, 1, 6, 9):
+            for extension in ("sav", "dat", "model", "z", "txt", "json", "png", "pt", "joblib", "md"):
+                yield f"deflated/{name}-{level}.{extension}", zlib.compress(payload, level)
+        yield f"deflated/{name}-old.dat", b"ZF" + hex(len(payload)).ljust(19).encode() + zlib.compress(payload)
     for folder in ("1_Pooling", "onnx", "a/b/c/d", "MAR-INF", "__MACOSX", ".hidden", "checkpoint-500"):
         for name in ("pytorch_model.bin", "optimizer.pt", "training_args.bin", "rng_state.pth", "scheduler.pt", "model.ckpt", "weights", "tf_model.data", "vocab.txt", "README.md", "x.PT", "x.Pt ", "x.pt.bak", "x.pt~"):
             yield f"folders/{folder}/{name}", EVIL if len(folder) % 2 else pack({"archive/data.pkl": EVIL, "archive/version": b"3\n"})
