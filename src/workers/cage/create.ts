@@ -83,6 +83,12 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
   return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, stagePython, filter } };
 }
 
+/** The Python that starts this worker, where it is not started at once. */
+function stageOf(mechanics: Exclude<Mechanics, { level: 'none' }>, { runtime }: WrapRequest): string | null {
+  if (mechanics.level === 'process') return mechanics.cage.landlock.python;
+  return runtime === 'python' ? null : mechanics.cage.stagePython;
+}
+
 function refusal(level: string, finding: Finding): Fault {
   return new Fault(
     'invalid_configuration',
@@ -140,7 +146,7 @@ class HostCage implements Cage {
     const cgroup =
       this.#host.cgroups === null ? null : makeWorkerCgroup(this.#host.cgroups, (this.#count += 1), request.limits);
     if (cgroup !== null) held.onGiveBack(() => cgroup.dispose());
-    const python = mechanics.level === 'process' ? mechanics.cage.landlock.python : mechanics.cage.stagePython;
+    const python = stageOf(mechanics, request);
     const stage = python === null ? [] : stagePaths(python);
     const [file = '', ...args] = chain(
       {
