@@ -7,18 +7,10 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createCage } from '../../src/workers/index.ts';
-import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
-import { OBEY } from '../support/probe-handlers.ts';
-import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { CAGED_LEVELS, HostileServer } from '../support/hostile-server.ts';
+import { NOOP } from '../support/model-store.ts';
+import type { RealServer } from '../support/real-server.ts';
 
-const LEVELS = await Array.fromAsync(['strict', 'process'] as const, async (level) => ({
-  level,
-  skip: await createCage({ level }).then(
-    () => false as const,
-    (error: Error) => error.message,
-  ),
-}));
 const MiB = 1024 ** 2;
 const MEMORY = 384 * MiB;
 const TMP = 16 * MiB;
@@ -28,10 +20,6 @@ const RESPONSE_TIMEOUT_SEC = 3;
 /** Of one test: a start, an attack that runs into the response timeout, and a slow machine. */
 const TIMEOUT_MS = 60_000;
 
-const NEIGHBOUR = `
-def handle(data, context):
-    return None if data is None else [row["body"][::-1] for row in data]
-`;
 /** Frames as the worker's own code would send them, from the handler's hands. */
 const SEND = `
 import os, struct, json
@@ -43,77 +31,50 @@ def send(header, body=b""):
 /** Long enough for the server to hear the forged frame before the honest one. */
 const LINGER = '\nimport time\ntime.sleep(1)\nreturn ["late"]';
 
-for (const { level, skip } of LEVELS) {
+for (const { level, skip } of CAGED_LEVELS) {
   describe(`a hostile model at ${level}`, { skip }, () => {
-    let store: TestStore;
+    let evil: HostileServer;
     let server: RealServer;
     let neighbour: Neighbour;
-    let count = 0;
 
     before(async () => {
-      store = makeModelStore();
-      store.add('neighbour', NEIGHBOUR);
-      store.add('evil', OBEY, {
-        config: `minWorkers: 1\nmaxWorkers: 1\nresponseTimeout: ${RESPONSE_TIMEOUT_SEC}\nlimits: {tasks: 1000000, memoryBytes: 1.0e18, tmpBytes: .inf, outputBytesPerSecond: 99999999}\n`,
-      });
-      store.add('leaver', 'import os\nos._exit(3)\n', { config: 'minWorkers: 1\nmaxWorkers: 1\n' });
-      store.add('modest', NOOP, { config: 'limits: {openFiles: 100, tasks: 20, cpus: -1, nonsense: 7}\n' });
-      server = await startRealServer({
-        modelStore: store.dir,
-        models: ['neighbour'],
+      evil = await HostileServer.start(level, {
         config: [
-          `isolation=${level}`,
-          'enable_model_api=true',
           'worker_memory_limit=384m',
           'worker_tmp_size=16m',
           `worker_max_tasks=${TASKS}`,
           `worker_output_rate=${OUTPUT_RATE}`,
         ],
+        model: `responseTimeout: ${RESPONSE_TIMEOUT_SEC}\nlimits: {tasks: 1000000, memoryBytes: 1.0e18, tmpBytes: .inf, outputBytesPerSecond: 99999999}\n`,
+        prepare: (store) => {
+          store.add('leaver', 'import os\nos._exit(3)\n', { config: 'minWorkers: 1\nmaxWorkers: 1\n' });
+          store.add('modest', NOOP, { config: 'limits: {openFiles: 100, tasks: 20, cpus: -1, nonsense: 7}\n' });
+        },
         env: { SERVER_SECRET: 'hunter2' },
       });
+      server = evil.server;
       neighbour = new Neighbour(server);
     });
 
     after(async () => {
       const answered = await neighbour?.stop();
-      await server?.stop();
-      store?.[Symbol.dispose]();
+      await evil?.[Symbol.asyncDispose]();
       assert.deepEqual(neighbour.wrong, []);
       assert.ok(answered > 0);
     });
 
-    /** Registers the hostile model under a name of its own, so that no attack waits for another one's back-off. */
-    async function enter(url = 'evil', isSynchronous = true): Promise<string> {
-      const name = `${url}${(count += 1)}`;
-      const query = `url=${url}&model_name=${name}&initial_workers=1&synchronous=${isSynchronous}`;
-      const response = await server.manage('POST', `/models?${query}`);
-      assert.ok(response.ok, await response.text());
-      return name;
-    }
-
-    async function workerOf(name: string): Promise<Record<string, any>> {
-      const [description] = (await (await server.manage('GET', `/models/${name}`)).json()) as Record<string, any>[];
-      return description!['workers'][0] as Record<string, any>;
-    }
-
-    /** The code's answer, with the status. */
-    async function attack(name: string, code: string): Promise<{ status: number; text: string }> {
-      const response = await server.predict(name, code, { 'content-type': 'text/plain' });
-      return { status: response.status, text: await response.text() };
-    }
+    const enter = (url?: string, isSynchronous?: boolean): Promise<string> => evil.enter(url, isSynchronous);
+    const leave = (name: string): Promise<void> => evil.leave(name);
+    const workerOf = (name: string): Promise<Record<string, any>> => evil.workerOf(name);
+    const attack = (name: string, code: string): Promise<{ status: number; text: string }> => evil.attack(name, code);
 
     /** Describe and log both name why the worker ended. */
     async function diesOf(code: string, cause: RegExp): Promise<void> {
       const name = await enter();
       const { status } = await attack(name, code);
       assert.ok(status >= 500, String(status));
-      assert.match(String((await workerOf(name))['lastDeath']), cause);
-      await server.until(new RegExp(`${name}[^\n]*${cause.source}`));
+      await evil.namesCause(name, cause);
       await leave(name);
-    }
-
-    async function leave(name: string): Promise<void> {
-      assert.equal((await server.manage('DELETE', `/models/${name}/1.0`)).status, 200);
     }
 
     const hostile = (sentence: string, run: () => Promise<void>): void => {
@@ -276,7 +237,7 @@ for (const { level, skip } of LEVELS) {
         join(server.dir, 'key_file.json'),
         join(server.dir, 'davy.properties'),
         other!,
-        join(store.dir, 'neighbour', 'neighbour.py'),
+        join(evil.modelStore, 'neighbour', 'neighbour.py'),
         ...[server.process.pid, pid].flatMap((id) => ['environ', 'mem', 'maps'].map((file) => `/proc/${id}/${file}`)),
         ...[server.process.pid, pid].map((id) => `/proc/${id}/root/etc/hostname`),
       ];
@@ -338,13 +299,13 @@ for (const { level, skip } of LEVELS) {
       const limitsOf = async (name: string): Promise<Record<string, number>> =>
         ((await (await server.manage('GET', `/models/${name}`)).json()) as Record<string, any>[])[0]!['isolation']
           .limits;
-      const evil = await enter();
-      const greedy = await limitsOf(evil);
+      const greedyName = await enter();
+      const greedy = await limitsOf(greedyName);
       assert.deepEqual(
         [greedy['memoryBytes'], greedy['tasks'], greedy['tmpBytes'], greedy['outputBytesPerSecond']],
         [MEMORY, TASKS, TMP, OUTPUT_RATE],
       );
-      await leave(evil);
+      await leave(greedyName);
       const modest = await enter('modest');
       const lower = await limitsOf(modest);
       assert.deepEqual([lower['openFiles'], lower['tasks'], lower['cpus']], [100, 20, null]);

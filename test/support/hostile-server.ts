@@ -37,6 +37,8 @@ export class HostileServer implements AsyncDisposable {
       /** `model-config.yaml` of the hostile model. */
       readonly model: string;
       readonly prepare?: (store: TestStore) => void;
+      /** Of the server. */
+      readonly env?: Readonly<Record<string, string>>;
     },
   ): Promise<HostileServer> {
     const store = makeModelStore();
@@ -44,7 +46,15 @@ export class HostileServer implements AsyncDisposable {
     store.add('evil', OBEY, { config: `minWorkers: 1\nmaxWorkers: 1\n${options.model}` });
     options.prepare?.(store);
     const config = [`isolation=${level}`, 'enable_model_api=true', ...options.config];
-    return new HostileServer(await startRealServer({ modelStore: store.dir, models: ['neighbour'], config }), store);
+    const { env = {} } = options;
+    return new HostileServer(
+      await startRealServer({ modelStore: store.dir, models: ['neighbour'], config, env }),
+      store,
+    );
+  }
+
+  get modelStore(): string {
+    return this.#store.dir;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
