@@ -1,9 +1,10 @@
 // The files are ordinary ones in a temporary folder: what is tested is which of them are found, and what is written.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { defaultLimits } from '../../policy/index.ts';
 import { findCgroups, makeWorkerCgroup } from './cgroup.ts';
 
@@ -45,6 +46,23 @@ describe('control groups', () => {
     assert.equal(findCgroups(root, 7)?.version, 2);
     assert.equal(readFileSync(join(own, 'davy-server/cgroup.procs'), 'utf8'), '7');
     assert.equal(readFileSync(join(own, 'cgroup.subtree_control'), 'utf8'), '+memory +pids +cpu');
+  });
+
+  test('of version 2 are found again by a server that has moved into its leaf, and swept of what dead ones left', async () => {
+    const root = machine({
+      'proc/self/cgroup': '0::/davy.service/davy-server\n',
+      'proc/self/mountinfo': '1 0 0:1 / /cg rw - cgroup2 cgroup2 rw',
+      'cg/davy.service/cgroup.controllers': 'memory\n',
+    });
+    const own = join(root, 'cg/davy.service');
+    mkdirSync(join(own, 'davy-1073741824-3'));
+    mkdirSync(join(own, `davy-${process.pid}-3`));
+    assert.deepEqual([...(findCgroups(root, 7)?.roots.values() ?? [])], [own]);
+    for (let waited = 0; existsSync(join(own, 'davy-1073741824-3')) && waited < 100; waited += 1) await setImmediate();
+    assert.deepEqual(
+      [existsSync(join(own, 'davy-1073741824-3')), existsSync(join(own, `davy-${process.pid}-3`))],
+      [false, true],
+    );
   });
 
   test('are absent where nothing is delegated', () => {

@@ -25,6 +25,7 @@ export interface WorkerCgroup {
 
 /** Groups are called `davy-SERVERPID-NUMBER`, so that a later server can tell what a dead one left behind. */
 const PREFIX = 'davy';
+const SERVER_LEAF = new RegExp(`/${PREFIX}-server$`);
 /** One period of the CPU scheduler, in microseconds. */
 const CPU_PERIOD_US = 100_000;
 const REMOVE_ATTEMPTS = 50;
@@ -47,7 +48,8 @@ export function findCgroups(root = '/', pid: number = process.pid): CgroupHost |
   const unified = mounts.find((entry) => entry.version === 2);
   const path = memberships.find((line) => line.startsWith('0::'))?.slice(3);
   if (unified === undefined || path === undefined) return null;
-  return delegated(join(root, ownFolder(unified, path)), pid);
+  // Whoever looks again finds itself in the leaf that it made.
+  return delegated(join(root, ownFolder(unified, path.replace(SERVER_LEAF, ''))), pid);
 }
 
 /** Makes the group of one worker. Throws when the kernel refuses a limit: an unlimited group would be a lie. */
@@ -117,12 +119,13 @@ function isUsable(folder: string, pid: number): boolean {
   }
 }
 
-/** v2 takes limits only in a subtree whose parent holds no process: the server moves into a leaf of its own. */
+/** v2 takes limits only in a subtree whose parent holds no process: the server moves into a leaf of its own. Sweeps, too. */
 function delegated(own: string, pid: number): CgroupHost | null {
   try {
     const offered = readText(join(own, 'cgroup.controllers')).trim().split(/\s+/);
     const usable = CONTROLLERS.filter((controller) => offered.includes(controller));
     if (!usable.includes('memory')) return null;
+    for (const name of readdirSync(own)) removeStale(own, name);
     mkdirSync(join(own, `${PREFIX}-server`), { recursive: true });
     writeFileSync(join(own, `${PREFIX}-server`, 'cgroup.procs'), String(pid));
     writeFileSync(join(own, 'cgroup.subtree_control'), usable.map((controller) => `+${controller}`).join(' '));
