@@ -4,12 +4,24 @@ import { once } from 'node:events';
 import { connect as connectHttp2, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { GRPCInferenceService, ModelInferRequestSchema } from '../../src/grpc/gen/open_inference_pb.ts';
 import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
+import {
+  callHeaders,
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  frame,
+  FrameClient,
+  literal,
+  u32,
+} from '../support/http2-frames.ts';
 
 const { predictions, streamPredictions, streamPredictions2 } = InferenceAPIsService.method;
 const HEALTH = '/grpc.health.v1.Health/Check';
@@ -346,6 +358,58 @@ test('a model that answers no tensors, or nested ones without end, fails its req
   await assert.rejects(ask('deep'), { code: 14 });
   for (const odd of ['nested', 'odd']) await ask(odd).catch((error: { code?: number }) => assert.ok(error.code));
   assert.equal((await ask('good')).modelName, 'good');
+  await stage.close(0);
+});
+
+test('a connection that nobody uses is closed after half an hour, one in use is not', async () => {
+  const clock = new ManualClock();
+  const stage = await openStage((_request, outlet) => outlet.send(replyOf('x'), true), { clock });
+  const client = connectHttp2(`http://127.0.0.1:${stage.inferencePort}`);
+  const closed = once(client, 'close');
+  for (let minutes = 0; minutes < 60; minutes += 20) {
+    assert.equal((await callRaw(client, good)).grpcStatus, '0');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    clock.advance(20 * 60_000);
+  }
+  assert.equal(client.closed, false);
+  clock.advance(11 * 60_000);
+  await closed;
+  await stage.close(0);
+});
+
+test('what a client left unread is let go of when it leaves', async () => {
+  const stage = await openStage((_request, outlet) => {
+    const body = Buffer.alloc(4_000_000);
+    held.register(body.buffer, stage.requests.length);
+    outlet.send(replyOf(body), true);
+  });
+  const collected: number[] = [];
+  const held = new FinalizationRegistry<number>((at) => collected.push(at));
+  for (let at = 0; at < 5; at += 1) {
+    const client = new FrameClient(stage.inferencePort, false);
+    const window = Buffer.concat([Buffer.from([0, 4]), u32(0x7fffffff)]);
+    client.send(
+      frame(FRAME.settings, 0, 0, window),
+      frame(FRAME.windowUpdate, 0, 0, u32(0x7ffe0000)),
+      frame(
+        FRAME.headers,
+        END_HEADERS,
+        1,
+        Buffer.concat([callHeaders(PATH), literal('authorization', 'Bearer infer')]),
+      ),
+      frame(FRAME.data, END_STREAM, 1, good),
+    );
+    await eventually(() => stage.access.length > at);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    client.socket.resetAndDestroy();
+  }
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (let tries = 0; tries < 100 && collected.length < 4; tries += 1) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.ok(collected.length >= 4, `${collected.length} of 5`);
   await stage.close(0);
 });
 

@@ -63,7 +63,8 @@ export class Http2Call implements ServerCall, Reader {
   #isEnded = false;
   #hasMessage = false;
   #isHalfClosed = false;
-  #isWatched = false;
+  #stall: Timer | undefined;
+  #receivedBytes = 0;
   #heldBytes = 0;
   #messageLimit: Timer | undefined;
   #discardedBytes = 0;
@@ -184,6 +185,7 @@ export class Http2Call implements ServerCall, Reader {
       });
     }
     this.#heldBytes += chunk.length;
+    this.#receivedBytes += chunk.length;
     const problem = this.#reader.read(chunk, (message) => {
       if (this.#isEnded) return;
       this.#hasMessage = true;
@@ -233,6 +235,7 @@ export class Http2Call implements ServerCall, Reader {
 
   #onClose(): void {
     this.#lingering?.cancel();
+    this.#stall?.cancel();
     this.#release();
     this.#host.answers.release(this);
     if (this.#isEnded) return;
@@ -258,13 +261,25 @@ export class Http2Call implements ServerCall, Reader {
     );
   }
 
-  /** From the first blocked write or half-received message on; Node starts the time again at every byte. */
+  /**
+   * From the first blocked write or half-received message on. Not by the stream's own timeout: that one outlives the
+   * stream, and for all its time holds whatever was to be sent.
+   */
   #watchStall(): void {
-    if (this.#isWatched) return;
-    this.#isWatched = true;
-    this.#stream.setTimeout(this.#host.limits.stallTimeoutMs, () => {
-      if (this.#stream.writableLength > 0 || this.#reader.isInsideMessage) this.#stream.close(constants.NGHTTP2_CANCEL);
+    if (this.#stall !== undefined) return;
+    const before = this.#progress;
+    this.#stall = this.#host.clock.after(this.#host.limits.stallTimeoutMs, () => {
+      this.#stall = undefined;
+      const isWaiting = this.#stream.writableLength > 0 || this.#reader.isInsideMessage;
+      if (isWaiting && this.#progress === before) this.#stream.close(constants.NGHTTP2_CANCEL);
+      else if (isWaiting) this.#watchStall();
     });
+  }
+
+  /** Grows with every byte that comes in or goes out. */
+  get #progress(): number {
+    const { session, writableLength } = this.#stream;
+    return this.#receivedBytes + (session?.socket.bytesWritten ?? 0) - writableLength;
   }
 
   #release(): void {

@@ -160,9 +160,7 @@ function welcome(session: ServerHttp2Session, context: Context): ReadonlySet<Htt
   session.once('remoteSettings', () => preface.cancel());
   session.once('close', () => preface.cancel());
   limitSettings(session, clock);
-  session.setTimeout(IDLE_MS, () => {
-    if (calls.size === 0) session.close();
-  });
+  const touch = closeWhenIdle(session, calls, clock);
   // Broken framing and resets: nghttp2 has closed the connection, and every call on it hears of that.
   session.on('error', () => undefined);
   session.on('stream', (stream, headers, _flags, rawHeaders) => {
@@ -170,7 +168,10 @@ function welcome(session: ServerHttp2Session, context: Context): ReadonlySet<Htt
       const call = accept(stream, headers, rawHeaders, { source, remote }, context);
       if (call === undefined) return;
       calls.add(call);
-      stream.once('close', () => calls.delete(call));
+      stream.once('close', () => {
+        calls.delete(call);
+        touch();
+      });
     } catch (cause) {
       // A bug of ours ends this call and not the server.
       context.observer.onFailure('A gRPC call failed unexpectedly', cause);
@@ -187,6 +188,19 @@ function welcome(session: ServerHttp2Session, context: Context): ReadonlySet<Htt
   });
   session.once('close', () => retire.cancel());
   return calls;
+}
+
+/** By a timer of ours: the session's own outlives it by half an hour, and holds all of it. Returns what to call after use. */
+function closeWhenIdle(session: ServerHttp2Session, calls: ReadonlySet<Http2Call>, clock: Clock): () => void {
+  let usedAt = clock.now();
+  const look = (): void => {
+    const left = calls.size > 0 ? IDLE_MS : usedAt + IDLE_MS - clock.now();
+    if (left <= 0) session.close();
+    else timer = clock.after(left, look);
+  };
+  let timer = clock.after(IDLE_MS, look);
+  session.once('close', () => timer.cancel());
+  return () => (usedAt = clock.now());
 }
 
 /** nghttp2 bounds frames that ask for an answer, but only where the answers are not taken. */
