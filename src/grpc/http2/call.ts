@@ -45,6 +45,8 @@ const LINGER_MS = 1000;
 const LINGER_BYTES = 4 * 1024 * 1024;
 /** Bytes that a frame counts for at least: what it costs does not depend on how little is in it. */
 const FRAME_BYTES = 256;
+/** A reset takes a few bytes; a connection that does not take them in this time takes nothing. */
+const BLOCKED_MS = 1000;
 /** Smaller messages go out as one piece: one copy is cheaper than one more frame. */
 const COPY_BELOW_BYTES = 8192;
 
@@ -134,8 +136,14 @@ export class Http2Call implements ServerCall, Reader {
   cut(): void {
     if (!this.#isEnded)
       this.#refuse({ code: CODE.resourceExhausted, message: 'The client reads its answers too slowly' });
+    const { session } = this.#stream;
+    const written = session?.socket?.bytesWritten;
     // The status would wait behind what nobody reads.
     this.#stream.close(constants.NGHTTP2_CANCEL);
+    // Where not even the reset goes out, nothing on this connection is read, and it still holds what was handed to it.
+    this.#host.clock.after(BLOCKED_MS, () => {
+      if (session?.destroyed === false && session.socket?.bytesWritten === written) session.destroy();
+    });
   }
 
   /** Undone as if the client had left it: it has been silent while too many others came. */
