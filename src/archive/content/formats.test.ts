@@ -159,6 +159,14 @@ describe('names and contents', () => {
           'compressed_content',
         ]);
     }
+    // Empty blocks, so that the first kilobytes, or only the first half of them, say nothing.
+    for (const count of [500, 1000]) {
+      const empty = Buffer.from('000000ffff'.repeat(count), 'hex');
+      const stream = deflateSync(Buffer.concat([pickle, Buffer.alloc(4 << 20)])).subarray(2);
+      assert.deepEqual(await codes('m.dat', Buffer.concat([Buffer.from([0x78, 0x9c]), empty, stream])), [
+        'compressed_content',
+      ]);
+    }
     for (const content of ['blob 12\0hello world!', 'commit 3\0tree 1\nparent 2\nauthor x\n', 'tree 33\x00100644 a\0'])
       assert.deepEqual(await codes('.git/objects/ab/cdef', deflateSync(Buffer.from(content))), []);
     assert.deepEqual(await codes('notes.txt', latin1('x^2 + y^2 = z^2\n')), []);
@@ -190,6 +198,12 @@ describe('names and contents', () => {
       assert.deepEqual(await codes(name, inside), ['unsupported_model_format']);
     }
     assert.deepEqual(await codes('saved_model.pbtxt', latin1('meta_graphs {}')), ['unsupported_model_format']);
+  });
+
+  test('are read in time that grows with their length, backslashes included', async () => {
+    const startedAt = performance.now();
+    assert.deepEqual(await codes('tokenizer_config.json', latin1('\\'.repeat(300_000))), []);
+    assert.ok(performance.now() - startedAt < 20_000);
   });
 
   test('must agree', async () => {

@@ -13,8 +13,11 @@ const TEMPLATED =
 const MAX_TEXT_BYTES = 8 * 1024 * 1024;
 /** More than any real one, little enough for one string. */
 const MAX_TEMPLATED_BYTES = 64 * 1024 * 1024;
-/** The same letter in JSON, YAML and Jinja strings, and in one inside the other. */
-const ESCAPE = /\\+(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{1,3})|N\{LOW LINE\})/gi;
+/**
+ * The same letter in JSON, YAML and Jinja strings, and in one inside the other. Only from the first of several backslashes:
+ * a file full of them would be read again from each.
+ */
+const ESCAPE = /(?<!\\)\\+(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{1,3})|N\{LOW LINE\})/gi;
 
 export function noteTemplate(template: string, report: Report): void {
   const found = PYTHON_INTERNALS.exec(unescaped(template));
