@@ -10,22 +10,13 @@ import { promisify } from 'node:util';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { PROBE, type Probed } from '../support/probe-handlers.ts';
+import { PIECES } from '../support/streaming-handlers.ts';
 import { behaviour } from './behaviour.ts';
 
 const skip = spawnSync('curl', ['--version']).error !== undefined && 'curl is not installed';
-const STREAM = `
-from ts.handler_utils.utils import send_intermediate_predict_response
-
-def handle(data, context):
-    if data is None:
-        return None
-    for word in ("one ", "two "):
-        send_intermediate_predict_response([word], context.request_ids, "Intermediate", 200, context)
-    return ["three"]
-`;
 const fill = (store: TestStore): void => {
   store.add('probe', PROBE);
-  store.add('stream', STREAM);
+  store.add('stream', PIECES);
   store.addArchive('noop.mar', 'noop', NOOP);
 };
 const hex = (value: string | Buffer): string => Buffer.from(value).toString('hex');

@@ -11,6 +11,8 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
 import { base64, PythonRpc, type RpcAnswer, type RpcMessage, type RpcSettings } from '../support/python-rpc.ts';
+import { ADDER, STREAMED_ADDER } from '../support/sequence-handlers.ts';
+import { PIECES } from '../support/streaming-handlers.ts';
 import { behaviour } from './behaviour.ts';
 
 const MAX_BYTES = 100_000;
@@ -21,40 +23,6 @@ const BAD_REQUEST = 'org.pytorch.serve.http.BadRequestException';
 const REFUSED = 'Token Authorization failed. Token either incorrect, expired, or not provided correctly';
 const NO_WORKER = (start: string): string =>
   `${start} has no worker to serve inference request. Please use scale workers API to add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`;
-
-const PIECES = `
-from ts.handler_utils.utils import send_intermediate_predict_response
-
-def handle(data, context):
-    if data is None:
-        return None
-    for word in ("hello ", "streamed "):
-        send_intermediate_predict_response([word], context.request_ids, "Intermediate", 200, context)
-    return ["world"]
-`;
-
-/** Adds up the numbers of a sequence; anything else is answered with the headers of the request. */
-const ADDER = `
-import json
-
-class Adder(object):
-    def initialize(self, context):
-        self.sums = {}
-
-    def handle(self, data, context):
-        answers = []
-        for index, row in enumerate(data):
-            text = bytes(row["data"]).decode()
-            sequence = context.get_sequence_id(index)
-            if text == "fail":
-                raise ValueError("as told")
-            if text == "headers":
-                answers.append(json.dumps(context.get_all_request_header(index)))
-                continue
-            self.sums[sequence] = self.sums.get(sequence, 0) + int(text)
-            answers.append(str(self.sums[sequence]))
-        return answers
-`;
 
 /** Continuous batching: counts up to the number of the request, a piece for each step. */
 const COUNTER = `
@@ -74,26 +42,6 @@ class Counter(object):
             (lambda answer, state=context.cache[context.get_request_id(i)]: state["at"] >= state["until"])
             for i in range(len(data))
         ]
-        return answers
-`;
-
-/** Continuous batching of sequences: adds up, and a zero ends the sequence. */
-const STREAMED_ADDER = `
-class Adder(object):
-    def initialize(self, context):
-        self.sums = {}
-
-    def handle(self, data, context):
-        answers = []
-        for index, row in enumerate(data):
-            sequence = context.get_sequence_id(index)
-            number = int(bytes(row["data"]))
-            self.sums[sequence] = self.sums.get(sequence, 0) + number
-            context.set_response_header(index, context.header_key_sequence_id, sequence)
-            if number == 0:
-                context.set_response_header(index, context.header_key_sequence_end, sequence)
-            answers.append(str(self.sums.pop(sequence) if number == 0 else self.sums[sequence]))
-        context.stopping_criteria = [lambda answer: True for _ in data]
         return answers
 `;
 
@@ -295,7 +243,7 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
       'StreamPredictions: a message for each piece; one where the handler does not stream',
       async () => {
         const streamed = await infer('StreamPredictions', { model_name: 'pieces', input: input({ data: 'x' }) });
-        assert.deepEqual([streamed.code, predictions(streamed)], [0, ['hello ', 'streamed ', 'world']]);
+        assert.deepEqual([streamed.code, predictions(streamed)], [0, ['one ', 'two ', 'three']]);
         const whole = await infer('StreamPredictions', {
           model_name: 'obey',
           input: input({ body: 'return ["whole"]' }),
@@ -311,7 +259,7 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
 
     behaviour('5.5', 'same', 'Predictions of a streaming handler is the whole in one message', async () => {
       const answer = await infer('Predictions', { model_name: 'pieces', input: input({ data: 'x' }) });
-      assert.deepEqual(predictions(answer), ['hello streamed world']);
+      assert.deepEqual(predictions(answer), ['one two three']);
     });
 
     const asked = (sequence: string, ...texts: readonly string[]): RpcMessage[] =>

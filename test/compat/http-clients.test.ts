@@ -9,18 +9,8 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { exchange } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { ECHO, PROBE, type Probed } from '../support/probe-handlers.ts';
+import { PIECES } from '../support/streaming-handlers.ts';
 import { behaviour } from './behaviour.ts';
-
-const PIECES = `
-from ts.handler_utils.utils import send_intermediate_predict_response
-
-def handle(data, context):
-    if data is None:
-        return None
-    for word in ("one ", "two "):
-        send_intermediate_predict_response([word], context.request_ids, "Intermediate", 200, context)
-    return ["three"]
-`;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const hex = (text: string): string => Buffer.from(text).toString('hex');

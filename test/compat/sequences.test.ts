@@ -9,62 +9,8 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { ADDER, STREAMED_ADDER } from '../support/sequence-handlers.ts';
 import { behaviour } from './behaviour.ts';
-
-/** Adds up the numbers of each sequence; a `stop` closes it, `sleep` takes its time. */
-const ADDER = `
-import os
-import time
-
-class Adder(object):
-    def initialize(self, context):
-        self.sums = {}
-
-    def handle(self, data, context):
-        answers = []
-        for index, row in enumerate(data):
-            sequence = context.get_sequence_id(index)
-            text = bytes(row.get("body") or row.get("data") or b"0").decode()
-            if text == "sleep":
-                time.sleep(0.4)
-                text = "0"
-            if text == "pid":
-                answers.append(str(os.getpid()))
-                continue
-            if text == "start":
-                answers.append(str(context.get_request_header(index, "ts_request_sequence_start")))
-                context.set_response_header(index, context.header_key_sequence_id, sequence)
-                continue
-            self.sums[sequence] = self.sums.get(sequence, 0) + int(text)
-            context.set_response_header(index, context.header_key_sequence_id, sequence)
-            answers.append(str(self.sums[sequence]))
-        return answers
-`;
-
-/** The same with continuous batching: 0 ends the sequence, -1 ends them all. */
-const STREAMED_ADDER = `
-class Adder(object):
-    def initialize(self, context):
-        context.cache = {}
-
-    def handle(self, data, context):
-        answers = []
-        criteria = []
-        for index, row in enumerate(data):
-            sequence = context.get_sequence_id(index)
-            number = int(bytes(row.get("body")).decode())
-            context.cache[sequence] = context.cache.get(sequence, 0) + number
-            context.set_response_header(index, context.header_key_sequence_id, sequence)
-            if number == 0:
-                context.set_response_header(index, context.header_key_sequence_end, sequence)
-            if number == -1:
-                context.set_response_header(index, context.header_key_sequence_end, ";".join(context.cache))
-                context.cache = {sequence: 0}
-            answers.append(str(context.cache[sequence]))
-            criteria.append(lambda answer: True)
-        context.stopping_criteria = criteria
-        return answers
-`;
 
 const STATEFUL = 'sequenceBatching: true\nsequenceMaxIdleMSec: 700\nmaxNumSequence: 2\nmaxSequenceJobQueueSize: 3\n';
 const fill = (store: TestStore): void => {

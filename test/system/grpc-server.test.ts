@@ -9,19 +9,10 @@ import { Health } from '../../src/grpc/gen/grpc/health/v1/health_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { PIECES } from '../support/streaming-handlers.ts';
 
 const { predictions, streamPredictions } = InferenceAPIsService.method;
 const { registerModel, describeModel, unregisterModel } = ManagementAPIsService.method;
-const STREAMING = `
-from ts.handler_utils.utils import send_intermediate_predict_response
-
-def handle(data, context):
-    if data is None:
-        return None
-    for word in ("one", "two"):
-        send_intermediate_predict_response([word], context.request_ids, "Intermediate Prediction success", 200, context)
-    return ["three"]
-`;
 const portOf = (address: string): number => Number(address.split(':').at(-1));
 
 describe('gRPC on the real server', () => {
@@ -32,7 +23,7 @@ describe('gRPC on the real server', () => {
   before(async () => {
     store = makeModelStore();
     store.add('echo', SLOW_ECHO);
-    store.add('pieces', STREAMING);
+    store.add('pieces', PIECES);
     server = await startRealServer({ modelStore: store.dir, config: ['enable_model_api=true'] });
     inference = new GrpcClient(portOf(server.grpcInference));
     management = new GrpcClient(portOf(server.grpcManagement));
@@ -66,7 +57,7 @@ describe('gRPC on the real server', () => {
     for await (const piece of inference.serverStream(streamPredictions, asking('pieces', ''), infer())) {
       pieces.push(Buffer.from((piece as PredictionResponse).prediction).toString());
     }
-    assert.deepEqual(pieces, ['one', 'two', 'three']);
+    assert.deepEqual(pieces, ['one ', 'two ', 'three']);
     const request = create(unregisterModel.input, { modelName: 'pieces' });
     assert.equal((await management.unary(unregisterModel, request, manage())).msg, 'Model "pieces" unregistered');
     await assert.rejects(inference.unary(predictions, asking('pieces', ''), infer()), {
