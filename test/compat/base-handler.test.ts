@@ -1,12 +1,10 @@
 // Handlers that users derive from BaseHandler and the default handlers (surface spec 9.3, 9.4, 12.5), with torch models of theirs.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { makeAssets, type Asset } from '../support/python-assets.ts';
 import { TEST_ISOLATION } from '../support/test-isolation.ts';
 import { behaviour } from './behaviour.ts';
 
@@ -138,26 +136,10 @@ class Custom:
     pass
 torch.save({"weight": Custom()}, "object.pt")
 `;
-const ASSETS = ['net.pt', 'double.onnx', 'words.pt', 'grey.png', 'object.pt'] as const;
-
-let assets: ReadonlyMap<string, Buffer> = new Map();
-const asset = (name: (typeof ASSETS)[number]): Buffer => assets.get(name)!;
-
-function makeAssets(): ReadonlyMap<string, Buffer> {
-  const folder = mkdtempSync(join(tmpdir(), 'davy-assets-'));
-  try {
-    writeFileSync(join(folder, 'export.py'), EXPORT);
-    writeFileSync(join(folder, 'net.py'), DIGIT_NET);
-    const made = spawnSync(PYTHON, ['export.py'], { cwd: folder, encoding: 'utf8' });
-    assert.equal(made.status, 0, made.stderr);
-    return new Map(ASSETS.map((name) => [name, readFileSync(join(folder, name))]));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+let asset: Asset = () => assert.fail('not made yet');
 
 const fill = (store: TestStore): void => {
-  assets = makeAssets();
+  asset = makeAssets(EXPORT, { 'net.py': DIGIT_NET });
   store.add('digits', DIGITS, {
     model: { modelFile: 'net.py', serializedFile: 'net.pt' },
     files: { 'net.py': DIGIT_NET, 'net.pt': asset('net.pt') },

@@ -1,12 +1,10 @@
 // The handlers that come with the server (surface spec 9.3, 9.4, 9.8) around real torch models, small and made by the test.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { multipart, type Exchanged } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { makeAssets, type Asset } from '../support/python-assets.ts';
 import { behaviour } from './behaviour.ts';
 
 const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
@@ -98,7 +96,6 @@ class Double(torch.nn.Module):
 `;
 /** Makes weights and images with the test's own interpreter. */
 const EXPORT = `
-import sys
 import torch
 from PIL import Image
 from seven import Seven
@@ -125,29 +122,10 @@ Image.new("P", (40, 20), 3).save("indexed.png")
 Image.new("RGB", (400, 200), (10, 200, 10)).save("photo.jpg")
 Image.new("1", (20000, 20000)).save("bomb.png")
 `;
-const ASSETS = [
-  ...(['seven.pt', 'text.pt', 'source_vocab.pt', 'halves.pt'] as const),
-  ...(['pink.png', 'small.png', 'grey.png', 'clear.png', 'indexed.png', 'photo.jpg', 'bomb.png'] as const),
-] as const;
-
-let assets: ReadonlyMap<string, Buffer> = new Map();
-const asset = (name: (typeof ASSETS)[number]): Buffer => assets.get(name)!;
-
-function makeAssets(): ReadonlyMap<string, Buffer> {
-  const folder = mkdtempSync(join(tmpdir(), 'davy-assets-'));
-  try {
-    const sources = { 'export.py': EXPORT, 'seven.py': SEVEN, 'text.py': TEXT };
-    for (const [name, text] of Object.entries(sources)) writeFileSync(join(folder, name), text);
-    const made = spawnSync(PYTHON, ['export.py'], { cwd: folder, encoding: 'utf8' });
-    assert.equal(made.status, 0, made.stderr);
-    return new Map(ASSETS.map((name) => [name, readFileSync(join(folder, name))]));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+let asset: Asset = () => assert.fail('not made yet');
 
 const fill = (store: TestStore): void => {
-  assets = makeAssets();
+  asset = makeAssets(EXPORT, { 'seven.py': SEVEN, 'text.py': TEXT });
   const config = 'minWorkers: 1\nmaxWorkers: 1\n';
   store.add('detector', '', {
     config,
@@ -332,22 +310,16 @@ describeWithServer('default handlers with torch', fill, { models, config }, (sui
       };
       // For a linear model what the channels contribute is weight times mean, which a script of torch's alone says as well.
       const script = [
-        'import sys, torch',
-        'weight = torch.load(sys.argv[1], weights_only=True)["layer.weight"]',
+        'import io, sys, torch',
+        'weight = torch.load(io.BytesIO(sys.stdin.buffer.read()), weights_only=True)["layer.weight"]',
         'mean = (torch.tensor([200, 30, 90]) / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])',
         'print((weight * mean).tolist())',
       ].join('\n');
-      const folder = mkdtempSync(join(tmpdir(), 'davy-weights-'));
-      try {
-        writeFileSync(join(folder, 'seven.pt'), asset('seven.pt'));
-        const { stdout, stderr } = spawnSync(PYTHON, ['-c', script, join(folder, 'seven.pt')], { encoding: 'utf8' });
-        assert.equal(stderr, '');
-        const expected = JSON.parse(stdout) as number[][];
-        const seen = await explain('6');
-        seen.forEach((value, channel) => assert.ok(Math.abs(value - expected[6]![channel]!) < 1e-3, `${seen}`));
-      } finally {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      const { stdout, stderr } = spawnSync(PYTHON, ['-c', script], { input: asset('seven.pt'), encoding: 'utf8' });
+      assert.equal(stderr, '');
+      const expected = JSON.parse(stdout) as number[][];
+      const seen = await explain('6');
+      seen.forEach((value, channel) => assert.ok(Math.abs(value - expected[6]![channel]!) < 1e-3, `${seen}`));
     },
   );
 

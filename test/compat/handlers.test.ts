@@ -1,14 +1,11 @@
 // The handler contract (surface spec 9): entry points, context, built-in handlers with torch, micro batching, metrics calls.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe } from 'node:test';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { multipart, type Exchanged } from '../support/http-exchange.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
+import { makeAssets, type Asset } from '../support/python-assets.ts';
 import { behaviour } from './behaviour.ts';
 
 const CLASS = `
@@ -124,12 +121,10 @@ def handle(data, context):
             refused.append(type(error).__name__)
     return [",".join(refused)] * len(data)
 `;
-const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
 /** Makes, with the test's own interpreter, what torch users would export. */
 const EXPORT = `
-import sys, torch
+import torch
 from PIL import Image
-folder = sys.argv[1]
 torch.manual_seed(0)
 
 class Three(torch.nn.Module):
@@ -137,11 +132,11 @@ class Three(torch.nn.Module):
         sums = x.sum(dim=(1, 2, 3))
         return torch.stack([sums * 0, sums * 0 + 1, sums * 0 + 2], dim=1)
 
-torch.jit.script(Three()).save(folder + "/three.pt")
+torch.jit.script(Three()).save("three.pt")
 class Double(torch.nn.Module):
     def forward(self, x):
         return x * 2
-torch.jit.script(Double()).save(folder + "/double.pt")
+torch.jit.script(Double()).save("double.pt")
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -150,8 +145,8 @@ class Net(torch.nn.Module):
         torch.nn.init.zeros_(self.layer.bias)
     def forward(self, x):
         return self.layer(x)
-torch.save(Net().state_dict(), folder + "/net.pt")
-Image.new("RGB", (300, 280), (200, 30, 30)).save(folder + "/red.png")
+torch.save(Net().state_dict(), "net.pt")
+Image.new("RGB", (300, 280), (200, 30, 30)).save("red.png")
 `;
 const NET = `
 import torch
@@ -165,26 +160,10 @@ class Net(torch.nn.Module):
         return self.layer(x)
 `;
 
-/** Gives each file that EXPORT makes. TorchScript wants its source in a file. */
-function makeAssets(): (name: string) => Buffer {
-  const folder = mkdtempSync(join(tmpdir(), 'davy-assets-'));
-  try {
-    writeFileSync(join(folder, 'export.py'), EXPORT);
-    const made = spawnSync(PYTHON, [join(folder, 'export.py'), folder], { encoding: 'utf8' });
-    assert.equal(made.status, 0, made.stderr);
-    const files = new Map(
-      ['three.pt', 'double.pt', 'net.pt', 'red.png'].map((name) => [name, readFileSync(join(folder, name))]),
-    );
-    return (name) => files.get(name)!;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-let asset: (name: string) => Buffer = () => Buffer.alloc(0);
+let asset: Asset = () => assert.fail('not made yet');
 
 const fill = (store: TestStore): void => {
-  asset = makeAssets();
+  asset = makeAssets(EXPORT);
   const batch = 'minWorkers: 1\nmaxWorkers: 1\nbatchSize: 4\nmaxBatchDelay: 300\n';
   store.add('obey', OBEY);
   store.add('service', CLASS);
