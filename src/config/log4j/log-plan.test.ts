@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { Fault } from '../../kernel/index.ts';
-import { type LogLayout, parseLogPlan } from './log-plan.ts';
+import type { LogLayout } from './declarations.ts';
+import { parseLogPlan } from './log-plan.ts';
+import { expandLookups } from './lookups.ts';
 import { parsePattern } from './pattern.ts';
 import { parseXml } from './xml.ts';
 
@@ -75,6 +77,20 @@ describe('a log4j2 file', () => {
     assert.equal(odd.levelOf('x'), 'info');
   });
 
+  test('names the appender that a logger wants and nobody declares', () => {
+    const { ignored } = plan(
+      '<Configuration><Appenders><Console name="c"/></Appenders>\n<Loggers><Root><AppenderRef ref="d"/></Root></Loggers></Configuration>',
+    );
+    assert.deepEqual(ignored, ['line 2: no appender d for <AppenderRef>']);
+  });
+
+  test('gives a logger without a level that of the next one above', () => {
+    const { levelOf } = plan(
+      '<Configuration><Loggers><Logger name="a.b"/><Logger name="a" level="debug"/><Root level="warn"/></Loggers></Configuration>',
+    );
+    assert.deepEqual(['a.b.c', 'a', 'b'].map(levelOf), ['debug', 'debug', 'warn']);
+  });
+
   test('without appenders says levels only', () => {
     const { routes, levelOf } = plan('<Configuration><Loggers><Root level="warn"/></Loggers></Configuration>');
     assert.equal(routes, undefined);
@@ -82,7 +98,60 @@ describe('a log4j2 file', () => {
   });
 });
 
+describe('expandLookups', () => {
+  const expand = (text: string, unknown: (lookup: string) => void = assert.fail): string =>
+    expandLookups(text, {
+      properties: new Map([
+        ['dir', '/logs'],
+        ['long', 'x'.repeat(30_000)],
+      ]),
+      env: { LOG_LOCATION: '/var/log', EMPTY: '', LOOP: '${env:LOOP}' },
+      line: 7,
+      unknown,
+    });
+
+  test('reads properties and the environment, with defaults that may hold the next', () => {
+    for (const [text, expected] of [
+      ['${dir}/$${dir}', '/logs//logs'],
+      ['${none:-here}|${none}', 'here|'],
+      ['${env:LOG_LOCATION:-logs}', '/var/log'],
+      ['${sys:a:-${env:EMPTY:-${dir}}}/x', '/logs/x'],
+      ['a $ {b} ${', 'a $ {b} ${'],
+    ] as const)
+      assert.equal(expand(text), expected, text);
+  });
+
+  test('leaves every other scope empty, and names it', () => {
+    const found: string[] = [];
+    assert.equal(
+      expand('${jndi:ldap://x/a}${date:yyyy:-d}', (lookup) => found.push(lookup)),
+      'd',
+    );
+    assert.deepEqual(found, ['${jndi:ldap://x/a}', '${date:yyyy:-d}']);
+  });
+
+  test('neither grows nor turns without end', () => {
+    assert.throws(() => expand('${long}'.repeat(3)), { code: 'invalid_configuration', message: /^line 7: / });
+    assert.equal(expand('${env:LOOP}'), '${env:LOOP}');
+    const startedAt = performance.now();
+    for (const piece of ['${', '${a:-', ':-', '${a', '$${']) expand(`\${${piece.repeat(100_000)}`, () => {});
+    assert.ok(performance.now() - startedAt < 10_000);
+  });
+});
+
 describe('parsePattern', () => {
+  test('falls back to the usual time for a format that it cannot write, and names options without effect', () => {
+    const { parts, unknown } = parsePattern(
+      '%d{ISO8601}{GMT+0}%d{hh:mm a}%d{HH:mm:ss.SSSSSS}%d{COMPACT}%c{1.}%m{nolookups}',
+    );
+    assert.deepEqual(unknown, ['%d{ISO8601}{GMT+0}', '%d{hh:mm a}', '%d{HH:mm:ss.SSSSSS}', '%c{1.}']);
+    const usual = 'yyyy-MM-dd HH:mm:ss,SSS';
+    assert.deepEqual(
+      parts.map((part) => part.kind === 'field' && part.option),
+      ["yyyy-MM-dd'T'HH:mm:ss,SSS", usual, usual, 'yyyyMMddHHmmssSSS', '', ''],
+    );
+  });
+
   test('knows widths, options and escapes, and lists what it does not know', () => {
     const { parts, unknown } = parsePattern('100%% %5.10c{2} [%X{id}]%highlight %d{HH:mm} %msgs%n');
     assert.deepEqual(unknown, ['%X{id}', '%highlight']);
@@ -138,7 +207,7 @@ describe('parseXml', () => {
         ['c', 'AB<'],
       ],
     );
-    assert.deepEqual([root.line, root.text], [3, 'one<two>']);
+    assert.deepEqual([root.line, root.text], [3, 'one <two>']);
   });
 
   test('reads any bytes or refuses them with a Fault', () => {

@@ -9,16 +9,18 @@ export type PatternPart =
       readonly field: PatternField;
       /** Of times: `yyyy-MM-dd'T'HH:mm:ss,SSS`. Of loggers: how many of the last components. */
       readonly option: string;
-      /** Padded to so many characters, on the right where `isLeft`; cut to the last `max`. */
+      /** Padded to so many characters, on the right where `isLeft`. */
       readonly min: number;
       readonly isLeft: boolean;
+      /** Cut to so many: the last ones, or the first where `keepsStart`. */
       readonly max: number;
+      readonly keepsStart: boolean;
     };
 
 export interface Pattern {
   /** Without the line end, which every line has anyway. */
   readonly parts: readonly PatternPart[];
-  /** Conversions that have no meaning here, such as `%X{id}`: they print nothing. */
+  /** Conversions that have no meaning here, such as `%X{id}`, and print nothing; and those of which an option has none. */
   readonly unknown: readonly string[];
 }
 
@@ -38,14 +40,26 @@ const FIELDS: Readonly<Record<string, PatternField>> = {
   message: 'message',
 };
 
-const CONVERSION = /%(%|(-?)(\d{0,3})(?:\.-?(\d{1,3}))?([A-Za-z]+)((?:\{[^{}]*\})*))/g;
+const CONVERSION = /%(%|(-?)(\d{0,3})(?:\.(-?)(\d{1,3}))?([A-Za-z]+)((?:\{[^{}]*\})*))/g;
 const DEFAULT_TIME = 'yyyy-MM-dd HH:mm:ss,SSS';
 const TIMES: Readonly<Record<string, string>> = {
   '': DEFAULT_TIME,
   DEFAULT: DEFAULT_TIME,
+  DEFAULT_PERIOD: 'yyyy-MM-dd HH:mm:ss.SSS',
   ISO8601: "yyyy-MM-dd'T'HH:mm:ss,SSS",
+  ISO8601_PERIOD: "yyyy-MM-dd'T'HH:mm:ss.SSS",
+  ISO8601_BASIC: "yyyyMMdd'T'HHmmss,SSS",
   ABSOLUTE: 'HH:mm:ss,SSS',
+  ABSOLUTE_PERIOD: 'HH:mm:ss.SSS',
+  COMPACT: 'yyyyMMddHHmmssSSS',
+  DATE: 'dd MMM yyyy HH:mm:ss,SSS',
 };
+
+/** What a format of times may hold beside signs and quoted text. */
+export const TIME_FIELDS = ['yyyy', 'yy', 'MMM', 'MM', 'dd', 'HH', 'mm', 'ss', 'SSS'] as const;
+export type TimeField = (typeof TIME_FIELDS)[number];
+/** `''` is a quote; quoted text, in group 1; else a run of one letter, in group 2. */
+export const TIME_TOKEN = /''|'([^']*)'|(([A-Za-z])\3*)/g;
 
 export function parsePattern(pattern: string): Pattern {
   const parts: PatternPart[] = [];
@@ -53,7 +67,7 @@ export function parsePattern(pattern: string): Pattern {
   const text = (piece: string): void => void (piece !== '' && parts.push({ kind: 'text', text: piece }));
   let last = 0;
   for (const match of pattern.matchAll(CONVERSION)) {
-    const [whole, body, minus, min, max, letters = '', options = ''] = match;
+    const [whole, body, minus, min, maxMinus, max, letters = '', options = ''] = match;
     text(pattern.slice(last, match.index));
     last = match.index + whole.length;
     if (body === '%') text('%');
@@ -65,20 +79,43 @@ export function parsePattern(pattern: string): Pattern {
       continue;
     }
     const isWhole = word === letters;
-    const option = isWhole ? (/^\{([^{}]*)\}/.exec(options)?.[1] ?? '') : '';
+    const [option = '', rest] = isWhole ? Array.from(options.matchAll(/\{([^{}]*)\}/g), ([, inside]) => inside) : [];
+    const understood = readOption(field, option);
+    if (understood === undefined || (field === 'time' && rest !== undefined)) unknown.push(whole);
     parts.push({
       kind: 'field',
       field,
-      option: field === 'time' ? (TIMES[option] ?? option) : option,
+      option: understood ?? (field === 'time' ? DEFAULT_TIME : ''),
       min: Number(min || 0),
       isLeft: minus === '-',
       max: max === undefined ? Number.POSITIVE_INFINITY : Number(max),
+      keepsStart: maxMinus === '-',
     });
     // `%mfoo` is the message and the text foo; a line end inside it is none.
     if (!isWhole) text(letters.slice(word.length) + options);
   }
   text(pattern.slice(last));
   return { parts: withoutLineEnd(parts), unknown };
+}
+
+/** Undefined: none that means something here. Of messages log4j2 has options that change nothing, such as `nolookups`. */
+function readOption(field: PatternField, option: string): string | undefined {
+  switch (field) {
+    case 'time': {
+      const format = Object.hasOwn(TIMES, option) ? TIMES[option]! : option;
+      const isReadable = [...format.matchAll(TIME_TOKEN)].every(
+        ([, , run]) => run === undefined || (TIME_FIELDS as readonly string[]).includes(run),
+      );
+      return isReadable ? format : undefined;
+    }
+    case 'logger':
+      return /^\d{0,2}$/.test(option) ? option : undefined;
+    case 'level':
+    case 'thread':
+      return option === '' ? option : undefined;
+    case 'message':
+      return '';
+  }
 }
 
 /** log4j2 takes the longest name that fits. */

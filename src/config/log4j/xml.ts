@@ -40,7 +40,9 @@ export function parseXml(text: string): XmlElement {
     const [, cdata, closed, opened, characters] = token;
     const parent = open.at(-1);
     if (closed !== undefined) {
-      if (open.pop()?.name !== closed) throw invalid(line, `</${closed}> closes nothing`);
+      const element = open.pop();
+      if (element?.name !== closed) throw invalid(line, `</${closed}> closes nothing`);
+      element.text = element.text.trim();
     } else if (opened !== undefined) {
       const { attributes, isEmpty, end } = tagRest(text, at, line);
       at = end;
@@ -51,7 +53,7 @@ export function parseXml(text: string): XmlElement {
       if (!isEmpty && open.push(element) > MAX_DEPTH) throw invalid(line, `more than ${MAX_DEPTH} levels`);
     } else if (cdata !== undefined || characters?.trim()) {
       if (parent === undefined) throw invalid(line, 'text outside of the root element');
-      parent.text = `${parent.text}${cdata ?? unescape(characters ?? '', line)}`.trim();
+      parent.text += cdata ?? unescape(characters ?? '', line);
     }
   }
   const unclosed = open.at(-1);

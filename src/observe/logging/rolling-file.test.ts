@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { mkdtemp, open, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -64,6 +66,20 @@ test('a link in place of the file is refused', async (t) => {
     code: 'invalid_configuration',
     message: /symbolic link/,
   });
+});
+
+test('a pipe is written to and never renamed, and one that nobody reads is refused', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, 'pipe');
+  execFileSync('mkfifo', [path]);
+  const options = { path, clock: clockAt(MAY_30), maxBytes: 1 };
+  await assert.rejects(openRollingFile(options), { code: 'invalid_configuration' });
+  await using reader = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = await openRollingFile(options);
+  for (const line of ['one ', 'two']) await file.write(Buffer.from(line));
+  await file.close();
+  assert.equal(await reader.readFile('utf8'), 'one two');
+  assert.deepEqual(await readdir(directory), ['pipe']);
 });
 
 test('a log that cannot be opened is named with the variable that moves it', async (t) => {

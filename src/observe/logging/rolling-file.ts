@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { fileFailure, type Clock } from '../../kernel/index.ts';
+import { descriptorTarget } from './descriptor.ts';
 import type { LineTarget } from './line-writer.ts';
 
 export interface RollingOptions {
@@ -16,7 +17,9 @@ export interface RollingOptions {
 
 const MAX_BYTES = 100 * 1024 * 1024;
 const KEEP = 5;
-const OPEN_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+/** NONBLOCK: a pipe that nobody reads would never open. */
+const OPEN_FLAGS =
+  constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** Logs hold clients' addresses and models' output: not for everybody on the machine. */
 const FILE_MODE = 0o640;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
@@ -24,10 +27,13 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 /** Throws Fault `invalid_configuration` that names the fix. */
 export async function openRollingFile(options: RollingOptions): Promise<LineTarget> {
   const file = await openLog(options.path).catch((cause: unknown) => {
-    const fix = `let this user write to ${dirname(options.path)}, or set LOG_LOCATION and METRICS_LOCATION to other directories`;
+    const fix = `let this user write to ${dirname(options.path)}, or name another place: LOG_LOCATION, METRICS_LOCATION or, where there is one, the log configuration`;
     throw fileFailure(options.path, cause, fix);
   });
-  const { size, mtimeMs } = await file.stat();
+  const found = await file.stat();
+  // /dev/null and pipes are written to, and never renamed.
+  if (!found.isFile()) return { ...descriptorTarget(file.fd), close: () => file.close() };
+  const { size, mtimeMs } = found;
   return new RollingFile(options, file, size, size > 0 ? mtimeMs : options.clock.wallTime());
 }
 
