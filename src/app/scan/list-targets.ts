@@ -3,7 +3,7 @@
 // Nothing is left out in silence. A link is followed where it stays inside what is scanned, or leads into the blobs of a
 // Hugging Face cache; what cannot be scanned (other links, pipes, devices, locked folders) becomes a target with a finding.
 import { isUtf8 } from 'node:buffer';
-import type { Dirent, Stats } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { Fault, makeFinding, type Finding } from '../../kernel/index.ts';
@@ -11,7 +11,7 @@ import { Fault, makeFinding, type Finding } from '../../kernel/index.ts';
 export interface ScanTarget {
   /** As it was given, with the rest of the way for files in directories. */
   readonly path: string;
-  /** Where it lies, when no link leads there. */
+  /** Where it lies, behind all links. Undefined for a file that was given itself. */
   readonly real?: string;
   /** Name relative to `siblings`. */
   readonly name: string;
@@ -93,26 +93,28 @@ class Walk {
     if (entry.isDirectory()) this.#pending.push(name);
     else if (entry.isSymbolicLink()) await this.#follow(name, path);
     else if (!entry.isFile()) this.#block(name, 'entry_not_scanned', 'It is a pipe, a socket or a device.');
-    else await this.#measure(name, path, lstat);
+    else await this.#measure(name, path);
   }
 
   async #follow(name: string, path: string): Promise<void> {
     const target = await realpath(path).catch(() => null);
-    const found = target === null ? null : await stat(target).catch(() => null);
+    const found = target === null ? null : await lstat(target).catch(() => null);
     if (target === null || found === null) {
       return this.#block(name, 'entry_not_scanned', 'The link leads nowhere, or in a circle.');
     }
-    const isInside = this.#roots.some((root) => target === root || target.startsWith(root + sep));
+    const isInside = this.#roots.some((root) => target === root || isBelow(root, target));
     // What it holds is scanned where it lies; following would only find it twice, or go in circles.
     if (isInside && found.isDirectory()) return;
-    if (found.isFile() && (isInside || isBlobOf(path, target))) return this.#measure(name, path, stat);
-    this.#block(name, 'entry_not_scanned', 'The link leads out of the scanned folders.');
+    // By its real name: a link that is turned elsewhere after this leads nobody there.
+    if (found.isFile() && (isInside || isBlobOf(path, target))) {
+      this.#found.push({ name, size: found.size, real: target });
+    } else this.#block(name, 'entry_not_scanned', 'The link leads out of the scanned folders.');
   }
 
-  async #measure(name: string, path: string, sizeOf: (path: string) => Promise<Stats>): Promise<void> {
+  async #measure(name: string, path: string): Promise<void> {
     try {
-      const { size } = await sizeOf(path);
-      this.#found.push(sizeOf === lstat ? { name, size, real: path } : { name, size });
+      const { size } = await lstat(path);
+      this.#found.push({ name, size, real: path });
     } catch (thrown) {
       this.#block(name, 'inspection_failed', `The file cannot be read: ${codeOf(thrown)}.`);
     }
@@ -129,10 +131,13 @@ async function readFolder(path: string): Promise<readonly Dirent<Buffer>[]> {
   return entries.toSorted((a, b) => Buffer.compare(a.name, b.name));
 }
 
+const isBelow = (folder: string, path: string): boolean =>
+  path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+
 /** `X/snapshots/<revision>/name` may link to `X/blobs/<hash>`: how the Hugging Face hub lays out its cache. */
 function isBlobOf(path: string, target: string): boolean {
   const repository = dirname(dirname(target));
-  return dirname(target) === join(repository, 'blobs') && path.startsWith(join(repository, 'snapshots') + sep);
+  return dirname(target) === join(repository, 'blobs') && isBelow(join(repository, 'snapshots'), path);
 }
 
 function sizesOf(entries: readonly Entry[]): ReadonlyMap<string, number> {
