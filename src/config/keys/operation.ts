@@ -92,7 +92,11 @@ export const JVM_KEYS = {
     doc: 'Unix sockets need it, as in TorchServe; otherwise without effect.',
   }),
   io_ratio: jvmKey('50', 'Share of I/O in TorchServe’s event loop.', null),
-  vmargs: jvmKey('', 'Arguments of the Java virtual machine.', null),
+  vmargs: jvmKey(
+    '',
+    'Arguments of the Java virtual machine, but for `-Dlog4j.configurationFile=` (docs/operations.md).',
+    null,
+  ),
   plugins_path: jvmKey('', 'Java plugins; there is no virtual machine to load them.', null),
   cpp_log_config: torchserveKey(path, {
     doc: 'Log configuration of the C++ backend.',
