@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { buildZip } from '../attack/archives.ts';
-import { errorBody, startCompatServer, type CompatServer } from '../support/compat-server.ts';
+import { startCompatServer, type CompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
+import { managementCalls, refuses } from '../support/management-calls.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
 
@@ -102,16 +103,13 @@ interface ModelShown {
 }
 
 describeWithServer('archives', fill, {}, (suite) => {
-  const register = (url: string): Promise<Exchanged> => suite.server.admin(`/models?url=${url}`, 'POST');
-  const remove = (model: string): Promise<Exchanged> => suite.server.admin(`/models/${model}`, 'DELETE');
+  const { register, remove } = managementCalls(suite);
   const shown = async (url: string, model: string): Promise<ModelShown> => {
-    assert.equal((await register(url)).status, 200, url);
+    assert.equal((await register(`url=${url}`)).status, 200, url);
     const answer = await suite.server.infer(`/predictions/${model}`);
     await remove(model);
     return answer.json<ModelShown>();
   };
-  const refuses = (answer: Exchanged, status: number, type: string, message: string): void =>
-    assert.deepEqual([answer.status, answer.text], [status, errorBody(status, type, message)]);
 
   describe('as containers', () => {
     behaviour(
@@ -134,7 +132,7 @@ describeWithServer('archives', fill, {}, (suite) => {
       'stricter',
       'an archive that leaves its folder is refused before anything is unpacked',
       async () => {
-        const answer = await register('slip.mar');
+        const answer = await register('url=slip.mar');
         assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
         assert.equal(existsSync(join(suite.store.dir, '..', 'slip.py')), false);
       },
@@ -145,7 +143,7 @@ describeWithServer('archives', fill, {}, (suite) => {
       'stricter',
       'a .mar that is no zip is refused at registration, not when its handler is loaded',
       async () => {
-        const answer = await register('text.mar');
+        const answer = await register('url=text.mar');
         assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
       },
     );
@@ -170,10 +168,10 @@ describeWithServer('archives', fill, {}, (suite) => {
       'same',
       'no version means 1.0; python3 is the interpreter of that name on PATH, whatever is configured',
       async () => {
-        await register('versionless.mar');
+        await register('url=versionless.mar');
         assert.equal((await suite.server.view('versionless')).modelVersion, '1.0');
         await remove('versionless');
-        await register('python3.mar&initial_workers=1');
+        await register('url=python3.mar&initial_workers=1');
         assert.equal((await suite.server.view('python3'))['runtime'], 'python3');
         const used = await suite.server.infer('/predictions/python3');
         assert.deepEqual([used.status, basename(used.text).startsWith('python3')], [200, true], used.text);
@@ -187,14 +185,14 @@ describeWithServer('archives', fill, {}, (suite) => {
       'same',
       'an archive without a manifest is a Python model of version 1.0 with the default handler',
       async () => {
-        assert.equal((await register('bare_one.mar')).status, 200);
+        assert.equal((await register('url=bare_one.mar')).status, 200);
         assert.equal((await suite.server.infer('/predictions/bare_one')).text, 'OK');
         await remove('bare_one');
       },
     );
 
     behaviour('7.5', 'same', 'without any name the file’s is taken, with other characters made _', async () => {
-      assert.equal((await register('name-less.1.mar')).status, 200);
+      assert.equal((await register('url=name-less.1.mar')).status, 200);
       assert.equal((await remove('name_less_1')).status, 200);
     });
 
@@ -203,9 +201,14 @@ describeWithServer('archives', fill, {}, (suite) => {
       'same',
       'a manifest without its model entry, with a bad runtime, or not JSON is 400 in the reference’s words',
       async () => {
-        refuses(await register('modelless.mar'), 400, 'InvalidModelException', 'Missing Model entry in manifest file.');
-        refuses(await register('runtime.mar'), 400, 'InvalidModelException', 'Runtime is not defined or invalid.');
-        refuses(await register('badjson.mar'), 400, 'InvalidModelException', 'Failed to parse signature.json.');
+        refuses(
+          await register('url=modelless.mar'),
+          400,
+          'InvalidModelException',
+          'Missing Model entry in manifest file.',
+        );
+        refuses(await register('url=runtime.mar'), 400, 'InvalidModelException', 'Runtime is not defined or invalid.');
+        refuses(await register('url=badjson.mar'), 400, 'InvalidModelException', 'Failed to parse signature.json.');
       },
     );
 
@@ -214,13 +217,13 @@ describeWithServer('archives', fill, {}, (suite) => {
       'absent',
       'the C++ back end is not carried over: runtime LSP is refused at registration',
       async () => {
-        const answer = await register('lsp.mar');
+        const answer = await register('url=lsp.mar');
         assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
       },
     );
 
     behaviour('9.1', 'same', 'file.py:function names the entry point', async () => {
-      assert.equal((await register('function.mar')).status, 200);
+      assert.equal((await register('url=function.mar')).status, 200);
       assert.equal((await suite.server.infer('/predictions/function')).text, 'OK');
       await remove('function');
     });
@@ -228,7 +231,7 @@ describeWithServer('archives', fill, {}, (suite) => {
 
   describe('and their model-config.yaml', () => {
     behaviour('8.3', 'same', 'its keys decide how the model is served', async () => {
-      await register('full.mar');
+      await register('url=full.mar');
       const view = await suite.server.view('full');
       const keys =
         'minWorkers maxWorkers batchSize maxBatchDelay responseTimeout startupTimeout maxRetryTimeoutInSec clientTimeoutInMills useJobTicket deviceType';
@@ -253,7 +256,7 @@ describeWithServer('archives', fill, {}, (suite) => {
     );
 
     behaviour('8.3', 'same', 'values of a wrong type are ignored', async () => {
-      assert.equal((await register('odd.mar')).status, 200);
+      assert.equal((await register('url=odd.mar')).status, 200);
       const view = await suite.server.view('odd');
       assert.deepEqual(
         [view['batchSize'], view['maxBatchDelay'], view['responseTimeout'], view['deviceType']],
@@ -263,7 +266,7 @@ describeWithServer('archives', fill, {}, (suite) => {
     });
 
     behaviour('8.3', 'same', 'YAML that does not parse is logged and skipped', async () => {
-      assert.equal((await register('badyaml.mar')).status, 200);
+      assert.equal((await register('url=badyaml.mar')).status, 200);
       assert.equal((await suite.server.view('badyaml'))['batchSize'], 1);
       await suite.server.until(/Failed to parse model config file model-config\.yaml/);
       await remove('badyaml');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { describeWithServer } from '../support/compat-suite.ts';
+import { handlerCalls } from '../support/handler-calls.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
@@ -147,18 +148,7 @@ const fill = (store: TestStore): void => {
 };
 
 describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 'streamed'] }, (suite) => {
-  const register = (url: string): Promise<Exchanged> =>
-    suite.server.admin(`/models?url=${url}&initial_workers=1`, 'POST');
-  const remove = (model: string): Promise<Exchanged> => suite.server.admin(`/models/${model}`, 'DELETE');
-  const ask = async (model: string, body = 'x'): Promise<string> => {
-    const answer = await register(model);
-    assert.equal(answer.status, 200, `${answer.text}\n${suite.server.output().slice(-3000)}`);
-    const { text } = await suite.server.infer(`/predictions/${model}`, { method: 'POST', body });
-    await remove(model);
-    return text;
-  };
-  const run = (code: string): Promise<Exchanged> =>
-    suite.server.infer('/predictions/obey', { method: 'POST', body: code });
+  const { load, unload, ask, run } = handlerCalls(suite);
 
   describe('finds the entry point', () => {
     behaviour('9.1', 'same', 'dir/name.py:function may lie in that folder, beside what it imports', async () => {
@@ -192,14 +182,14 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
     });
 
     behaviour('9.1', 'same', 'a class whose constructor wants arguments does not load', async () => {
-      assert.equal((await register('arguments')).status, 500);
+      assert.equal((await load('arguments')).status, 500);
       await suite.server.until(
         /arguments_1\.0-stdout MODEL_LOG - TypeError: .*__init__\(\) missing 1 required positional/,
       );
     });
 
     behaviour('9.1', 'stricter', 'a manifest whose handler is a path outside the archive is refused', async () => {
-      const answer = await register('absolute');
+      const answer = await load('absolute');
       assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
     });
 
@@ -208,7 +198,7 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
       'stricter',
       'an import that fails inside a handler is reported as itself, not as ts.torch_handler.…',
       async () => {
-        assert.equal((await register('hidden')).status, 500);
+        assert.equal((await load('hidden')).status, 500);
         await suite.server.until(
           /hidden_1\.0-stdout MODEL_LOG - ModuleNotFoundError: No module named 'no_such_module_of_mine'/,
         );
@@ -221,7 +211,7 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
       'stricter',
       'a manifest whose handler is neither in the archive nor built in is refused at once',
       async () => {
-        const { status, text } = await register('nowhere');
+        const { status, text } = await load('nowhere');
         assert.deepEqual([status, JSON.parse(text).type], [400, 'InvalidModelException']);
         assert.match(text, /put the file into the archive/);
       },
@@ -240,7 +230,7 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
           ['runtime', 500],
           ['broken', 500],
         ] as const) {
-          const answer = await register(model);
+          const answer = await load(model);
           assert.equal(answer.status, status, model);
           assert.equal(
             answer.json<{ message: string }>().message,
@@ -330,13 +320,13 @@ describeWithServer('the handler contract', fill, { models: ['obey', 'oneoftwo', 
     });
 
     behaviour('9.6', 'same', 'a stopping criterion that answers None does not stream', async () => {
-      await register('unstreamed');
+      await load('unstreamed');
       const answer = await suite.server.infer('/predictions/unstreamed');
       assert.deepEqual(
         [answer.text, answer.headers['transfer-encoding'], answer.headers['ts_stream_next']],
         ['whole', undefined, undefined],
       );
-      await remove('unstreamed');
+      await unload('unstreamed');
     });
   });
 

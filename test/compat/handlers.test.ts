@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { describeWithServer } from '../support/compat-suite.ts';
-import { multipart, type Exchanged } from '../support/http-exchange.ts';
+import { handlerCalls } from '../support/handler-calls.ts';
+import { multipart } from '../support/http-exchange.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
 import { makeAssets, type Asset } from '../support/python-assets.ts';
@@ -191,23 +192,7 @@ const fill = (store: TestStore): void => {
 };
 
 describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=log'] }, (suite) => {
-  const register = (url: string): Promise<Exchanged> =>
-    suite.server.admin(`/models?url=${url}&initial_workers=1`, 'POST');
-  const remove = (model: string): Promise<Exchanged> => suite.server.admin(`/models/${model}`, 'DELETE');
-  const run = async (code: string): Promise<string> =>
-    (await suite.server.infer('/predictions/obey', { method: 'POST', body: code })).text;
-  /** Registers, asks, unregisters. */
-  const ask = async (
-    model: string,
-    body: string | Buffer = 'x',
-    headers: Record<string, string> = {},
-  ): Promise<string> => {
-    const answer = await register(model);
-    assert.equal(answer.status, 200, `${answer.text}\n${suite.server.output().slice(-3000)}`);
-    const { text } = await suite.server.infer(`/predictions/${model}`, { method: 'POST', body, headers });
-    await remove(model);
-    return text;
-  };
+  const { load, unload, ask, run } = handlerCalls(suite);
 
   describe('as entry points', () => {
     behaviour('9.1', 'same', 'a class is made without arguments, initialised once, and handles batches', async () => {
@@ -219,11 +204,11 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       'same',
       'a function is called once with None at load, and its context lives as long as the worker',
       async () => {
-        await register('counting');
+        await load('counting');
         const texts: string[] = [];
         for (let call = 0; call < 3; call += 1) texts.push((await suite.server.infer('/predictions/counting')).text);
         assert.deepEqual(texts, ['1 1', '1 2', '1 3']);
-        await remove('counting');
+        await unload('counting');
       },
     );
 
@@ -233,9 +218,9 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
     });
 
     behaviour('9.1', 'same', 'two classes, or a class without handle, do not load', async () => {
-      assert.equal((await register('two')).status, 500);
+      assert.equal((await load('two')).status, 500);
       await suite.server.until(/Expected only one class in custom service code or a function entry point \[/);
-      assert.equal((await register('handleless')).status, 500);
+      assert.equal((await load('handleless')).status, 500);
       await suite.server.until(/Expect handle method in class/);
     });
 
@@ -248,10 +233,8 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
 
   describe('and their context', () => {
     behaviour('9.5', 'same', 'system_properties has the documented members', async () => {
-      const shown = JSON.parse(await run('import json\nreturn [json.dumps(context.system_properties)]')) as Record<
-        string,
-        unknown
-      >;
+      const answer = await run('import json\nreturn [json.dumps(context.system_properties)]');
+      const shown = answer.json<Record<string, unknown>>();
       assert.deepEqual(Object.keys(shown).toSorted(), [
         'batch_size',
         'gpu_id',
@@ -326,13 +309,13 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
         ]),
         'return ["\\n".join(failed)]',
       ].join('\n');
-      assert.equal(await run(code), '');
+      assert.equal((await run(code)).text, '');
     });
   });
 
   describe('built on BaseHandler', () => {
     behaviour('9.3', 'same', 'handle runs preprocess, inference and postprocess, and emits HandlerTime', async () => {
-      assert.equal((await register('mine')).status, 200);
+      assert.equal((await load('mine')).status, 200);
       const { text } = await suite.server.infer('/predictions/mine', { method: 'POST', body: 'quiet' });
       assert.equal(text, 'QUIET');
       await suite.server.until(
@@ -358,12 +341,12 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
         assert.deepEqual(await explain(plain.body, plain.headers), { preprocessed: ['why'], raw, target: 0 });
         const chosen = multipart([field, { name: 'target', value: '3' }]);
         assert.deepEqual(await explain(chosen.body, chosen.headers), { preprocessed: ['why'], raw, target: 3 });
-        await remove('mine');
+        await unload('mine');
       },
     );
 
     behaviour('9.8', 'same', 'MicroBatching splits a batch and puts it together again in order', async () => {
-      await register('micro');
+      await load('micro');
       const texts = await Promise.all(
         ['a', 'b', 'c', 'd'].map(
           async (body) => (await suite.server.infer('/predictions/micro', { method: 'POST', body })).text,
@@ -398,7 +381,7 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       assert.equal(answer.text, 'insight why');
       const described = await suite.server.admin('/models/micro?customized=true');
       assert.deepEqual(described.json<Record<string, unknown>[]>()[0]!['customizedMetadata'], { micro: 1 });
-      await remove('micro');
+      await unload('micro');
     });
   });
 
@@ -409,7 +392,7 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       'image_classifier answers the best classes by their names, from file parts and base64',
       async () => {
         const image = asset('red.png');
-        const answer = await register('classifier');
+        const answer = await load('classifier');
         assert.equal(answer.status, 200, suite.server.output().slice(-3000));
         const form = multipart([{ name: 'data', value: image, filename: 'red.png', type: 'image/png' }]);
         const classes = (await suite.server.infer('/predictions/classifier', { method: 'POST', ...form })).json<
@@ -438,11 +421,11 @@ describeWithServer('handlers', fill, { models: ['obey'], config: ['metrics_mode=
       const shape: number[] = [];
       for (let level: unknown = answer.json(); Array.isArray(level); level = level[0]) shape.push(level.length);
       assert.deepEqual(shape.slice(-3), [3, 224, 224]);
-      await remove('classifier');
+      await unload('classifier');
     });
 
     behaviour('9.4', 'absent', 'the vLLM handler answers that vLLM is not installed', async () => {
-      assert.equal((await register('vllm')).status, 500);
+      assert.equal((await load('vllm')).status, 500);
       await suite.server.until(/vllm/i);
     });
   });

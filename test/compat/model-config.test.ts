@@ -6,7 +6,7 @@ import { describe } from 'node:test';
 import { buildTarGz, buildZip } from '../attack/archives.ts';
 import type { ModelView } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
-import type { Exchanged } from '../support/http-exchange.ts';
+import { managementCalls } from '../support/management-calls.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
 
@@ -118,10 +118,9 @@ const fill = (store: TestStore): void => {
 };
 
 describeWithServer('model-config.yaml and manifest', fill, { config: ['default_workers_per_model=0'] }, (suite) => {
-  const register = (url: string): Promise<Exchanged> => suite.server.admin(`/models?url=${url}`, 'POST');
-  const remove = (model: string): Promise<Exchanged> => suite.server.admin(`/models/${model}`, 'DELETE');
+  const { register, remove } = managementCalls(suite);
   const view = async (url: string, model = url): Promise<ModelView> => {
-    const answer = await register(url);
+    const answer = await register(`url=${url}`);
     assert.equal(answer.status, 200, answer.text);
     const shown = await suite.server.view(model);
     await remove(model);
@@ -300,7 +299,7 @@ describeWithServer('model-config.yaml and manifest', fill, { config: ['default_w
       'stricter',
       'an archive among the files of an archive is refused, in words that say what to do',
       async () => {
-        const answer = await register('nested');
+        const answer = await register('url=nested');
         assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
         assert.match(answer.text, /Put the files themselves into the archive\./);
       },
@@ -311,7 +310,7 @@ describeWithServer('model-config.yaml and manifest', fill, { config: ['default_w
       'stricter',
       'an archive with a link is refused; TorchServe makes an empty file of it',
       async () => {
-        const answer = await register('linked.tar.gz');
+        const answer = await register('url=linked.tar.gz');
         assert.deepEqual([answer.status, answer.json<{ type: string }>().type], [400, 'InvalidModelException']);
       },
     );
@@ -331,7 +330,7 @@ describeWithServer('model-config.yaml and manifest', fill, { config: ['default_w
     );
 
     behaviour('8.6', 'same', 'what is neither file nor directory is 404 Model not found at', async () => {
-      const answer = await register('no/such/place');
+      const answer = await register('url=no/such/place');
       assert.equal(answer.json<{ message: string }>().message, 'Model not found at: no/such/place');
     });
   });

@@ -10,7 +10,7 @@ const WAIT_MS = 30_000;
 export interface ManagementCalls {
   /** `POST /models?{query}`. */
   register(query: string): Promise<Exchanged>;
-  /** `POST /models` with a JSON body; the query is there to be ignored. */
+  /** `POST /models` with a body of JSON, or of the very text; the query is there to be ignored. */
   registerJson(body: unknown, type?: string): Promise<Exchanged>;
   /** `PUT /models/{path}`. */
   scale(path: string): Promise<Exchanged>;
@@ -25,7 +25,7 @@ export function managementCalls(suite: Suite): ManagementCalls {
     registerJson: (body, type = 'application/json') =>
       suite.server.admin('/models?url=ignored.mar&model_name=ignored', 'POST', {
         headers: { 'Content-Type': type },
-        body: JSON.stringify(body),
+        body: typeof body === 'string' ? body : JSON.stringify(body),
       }),
     scale: (path) => suite.server.admin(`/models/${path}`, 'PUT'),
     remove: (path) => suite.server.admin(`/models/${path}`, 'DELETE'),
