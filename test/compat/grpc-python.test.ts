@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeWithServer } from '../support/compat-suite.ts';
+import { KEY_REFUSED_TEXT } from '../support/key-file.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
 import { base64, PythonRpc, type RpcAnswer, type RpcMessage, type RpcSettings } from '../support/python-rpc.ts';
@@ -20,7 +21,6 @@ const INTERNAL_SERVER = 'org.pytorch.serve.http.InternalServerException';
 const MODEL_NOT_FOUND = 'org.pytorch.serve.archive.model.ModelNotFoundException';
 const VERSION_NOT_FOUND = 'org.pytorch.serve.archive.model.ModelVersionNotFoundException';
 const BAD_REQUEST = 'org.pytorch.serve.http.BadRequestException';
-const REFUSED = 'Token Authorization failed. Token either incorrect, expired, or not provided correctly';
 const NO_WORKER = (start: string): string =>
   `${start} has no worker to serve inference request. Please use scale workers API to add workers. If this is a sequence inference, please check if it is closed, or expired; or exceeds maxSequenceJobQueueSize`;
 
@@ -497,9 +497,9 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
         ];
         const request = { model_name: 'probe', input: input({ data: 'x' }) };
         for (const settings of [...wrong, { key: server.key('management') }]) {
-          failed(await infer('Predictions', request, settings), 7, REFUSED);
-          failed(await infer('StreamPredictions', request, settings), 7, REFUSED);
-          failed(await infer('StreamPredictions2', [request], settings), 7, REFUSED);
+          failed(await infer('Predictions', request, settings), 7, KEY_REFUSED_TEXT);
+          failed(await infer('StreamPredictions', request, settings), 7, KEY_REFUSED_TEXT);
+          failed(await infer('StreamPredictions2', [request], settings), 7, KEY_REFUSED_TEXT);
         }
         const blanks = {
           key: undefined,
@@ -507,8 +507,8 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
         } as const;
         assert.equal((await infer('Predictions', request, blanks)).code, 0);
         for (const settings of [{ key: undefined }, { key: 'wrong' }, { key: server.key('inference') }]) {
-          failed(await manage('ListModels', {}, settings), 7, REFUSED);
-          failed(await manage('DescribeModel', { model_name: 'none' }, settings), 7, REFUSED);
+          failed(await manage('ListModels', {}, settings), 7, KEY_REFUSED_TEXT);
+          failed(await manage('DescribeModel', { model_name: 'none' }, settings), 7, KEY_REFUSED_TEXT);
         }
       },
     );
@@ -522,7 +522,7 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
       'stricter',
       'a refused call is in the access log, where TorchServe leaves no trace of it',
       async () => {
-        failed(await infer('StreamPredictions2', [{}], { key: 'wrong' }), 7, REFUSED);
+        failed(await infer('StreamPredictions2', [{}], { key: 'wrong' }), 7, KEY_REFUSED_TEXT);
         const log = join(suite.server.dir, 'logs', 'access_log.log');
         const line =
           /"gRPC org\.pytorch\.serve\.grpc\.inference\.InferenceAPIsService\/StreamPredictions2 HTTP\/2\.0" 7 \d+/;

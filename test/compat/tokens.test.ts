@@ -1,38 +1,22 @@
 // Token authorisation and model control (surface spec 6) against the real server, its key file and its log.
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorBody, startCompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { exchange, type Exchanged } from '../support/http-exchange.ts';
+import { isRefused, KEY_REFUSED, keyFileIn, keysIn, TOKEN_REFUSED, type KeyFile } from '../support/key-file.ts';
+import { eventually } from '../support/management-calls.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { PROBE, type Probed } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';
 
 const WITH_TOKENS = 'disable_token_authorization=false';
-const REFUSED = errorBody(
-  400,
-  'InvalidKeyException',
-  'Token Authorization failed. Token either incorrect, expired, or not provided correctly',
-);
-const TOKEN_REFUSED = errorBody(
-  400,
-  'InvalidKeyException',
-  'Token Authentication failed. Token either incorrect, expired, or not provided correctly',
-);
 const DISABLED = errorBody(
   405,
   'MethodNotAllowedException',
   'Requested method is not allowed, please refer to API document.',
 );
-
-interface KeyFile {
-  readonly management: { readonly key: string; readonly 'expiration time': string };
-  readonly inference: { readonly key: string; readonly 'expiration time': string };
-  readonly API: { readonly key: string };
-}
 
 const bearer = (key: string): Record<string, string> => ({ authorization: `Bearer ${key}` });
 const fill = (store: TestStore): void => {
@@ -42,13 +26,11 @@ const fill = (store: TestStore): void => {
 };
 
 describeWithServer('tokens', fill, { models: ['probe', 'tokenizer'], config: [WITH_TOKENS] }, (suite) => {
-  const keys = (): KeyFile => JSON.parse(readFileSync(join(suite.server.dir, 'key_file.json'), 'utf8')) as KeyFile;
+  const keys = (): KeyFile => keysIn(suite.server.dir);
   const infer = (path: string, authorization?: string): Promise<Exchanged> =>
     suite.server.infer(path, { headers: authorization === undefined ? {} : { authorization } });
   const admin = (path: string, authorization?: string, method = 'GET'): Promise<Exchanged> =>
     suite.server.admin(path, method, { headers: authorization === undefined ? {} : { authorization } });
-  const isRefused = (answer: Exchanged, text = REFUSED): void =>
-    assert.deepEqual([answer.status, answer.text], [400, text]);
 
   describe('the key file', () => {
     behaviour(
@@ -56,7 +38,7 @@ describeWithServer('tokens', fill, { models: ['probe', 'tokenizer'], config: [WI
       'same',
       'key_file.json in the working directory holds three keys, two of them with expiration time',
       () => {
-        const text = readFileSync(join(suite.server.dir, 'key_file.json'), 'utf8');
+        const text = readFileSync(keyFileIn(suite.server.dir), 'utf8');
         assert.equal(text, JSON.stringify(keys(), null, 2));
         assert.deepEqual(Object.keys(keys()), ['management', 'inference', 'API']);
         assert.deepEqual(Object.keys(keys().management), ['key', 'expiration time']);
@@ -67,7 +49,7 @@ describeWithServer('tokens', fill, { models: ['probe', 'tokenizer'], config: [WI
     );
 
     behaviour('6.1', 'same', 'only its owner may read it', () => {
-      assert.equal(statSync(join(suite.server.dir, 'key_file.json')).mode & 0o777, 0o600);
+      assert.equal(statSync(keyFileIn(suite.server.dir)).mode & 0o777, 0o600);
     });
 
     behaviour('6.1', 'stricter', 'keys are URL-safe base64 as before, with 256 bits instead of 48', () => {
@@ -233,8 +215,7 @@ describeWithServer(
         await predict(await rotate());
         const key = await rotate();
         assert.equal((await predict(key)).status, 200);
-        await sleep(2000);
-        assert.equal((await predict(key)).text, REFUSED);
+        await eventually('the key expires', async () => (await predict(key)).text === KEY_REFUSED);
         const next = await rotate();
         assert.notEqual(next, key);
         assert.equal((await predict(next)).status, 200);
