@@ -1,7 +1,7 @@
 // The standard health service (grpc.health.v1) for probes: no key, and nothing to learn but the state.
 import { create } from '@bufbuild/protobuf';
 import type { Clock, Timer } from '../kernel/index.ts';
-import { OPEN } from '../policy/index.ts';
+import { ConnectionShares, OPEN } from '../policy/index.ts';
 import {
   Health,
   HealthCheckRequestSchema,
@@ -9,7 +9,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from './gen/grpc/health/v1/health_pb.ts';
 import { decode, pathOf, sendMessage, SingleRequest, type Caller, type Method } from './method.ts';
-import { CODE, OK, type GrpcStatus, type Message } from './transport.ts';
+import { CODE, OK, type GrpcStatus, type Message, type ServerCall } from './transport.ts';
 
 export interface HealthPorts {
   readonly clock: Clock;
@@ -20,8 +20,10 @@ export interface HealthPorts {
 
 /** How soon a watcher hears of a change. */
 const WATCH_EVERY_MS = 1000;
-/** Anybody may watch, so somebody could open watches for ever. */
-const MAX_WATCHES = 256;
+/** Clients that balance load watch on every connection, and proxies for many of them; a watch holds some 8 KB. */
+const MAX_WATCHES = 16_384;
+/** Watchers told of a change in one turn: some milliseconds. */
+const TOLD_IN_ONE_TURN = 256;
 const CHANGE_NOTHING: GrpcStatus = { code: CODE.internal, message: 'The health check failed' };
 const statusOfFault = (): GrpcStatus => CHANGE_NOTHING;
 
@@ -34,25 +36,24 @@ export interface HealthService {
 }
 
 export function healthService(ports: HealthPorts): HealthService {
-  const watches = new Set<Watch>();
+  const watches = new Watches(ports);
   const common = { operation: 'health', permission: OPEN };
   return {
     methods: [
       { ...common, path: pathOf(Health.method.check), open: (caller) => new Check(caller, ports) },
       { ...common, path: pathOf(Health.method.watch), open: (caller) => new Watch(caller, ports, watches) },
     ],
-    close() {
-      for (const watch of watches) watch.stop();
-    },
+    close: () => watches.close(),
   };
 }
 
-function stateOf(service: string, ports: HealthPorts): State {
-  if (service !== '' && !ports.services.has(service)) return ServingStatus.SERVICE_UNKNOWN;
-  return ports.isHealthy() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-}
+const isKnown = (service: string, { services }: HealthPorts): boolean => service === '' || services.has(service);
+
+const stateOf = ({ isHealthy }: HealthPorts): State =>
+  isHealthy() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
 
 class Check extends SingleRequest {
+  readonly isProbe = true;
   readonly #ports: HealthPorts;
 
   constructor(caller: Caller, ports: HealthPorts) {
@@ -61,55 +62,106 @@ class Check extends SingleRequest {
   }
 
   protected override onRequest(message: Message): void {
-    const status = stateOf(decode(HealthCheckRequestSchema, message).service, this.#ports);
-    if (status === ServingStatus.SERVICE_UNKNOWN) {
+    if (!isKnown(decode(HealthCheckRequestSchema, message).service, this.#ports)) {
       this.call.end({ code: CODE.notFound, message: 'unknown service' });
       return;
     }
-    sendMessage(this.call, HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+    sendState(this.call, stateOf(this.#ports));
     this.call.end(OK);
   }
 }
 
-class Watch extends SingleRequest {
+const sendState = (call: ServerCall, status: State): void =>
+  sendMessage(call, HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+
+/** All watches of a listener, looked after by one timer. Anybody may watch, so somebody could open watches for ever. */
+class Watches {
   readonly #ports: HealthPorts;
-  readonly #watches: Set<Watch>;
-  #service = '';
-  #last: State | undefined;
+  readonly #open = new Set<Watch>();
+  readonly #shares = new ConnectionShares<Watch>(MAX_WATCHES, Infinity);
   #timer: Timer | undefined;
 
-  constructor(caller: Caller, ports: HealthPorts, watches: Set<Watch>) {
+  constructor(ports: HealthPorts) {
+    this.#ports = ports;
+  }
+
+  enter(watch: Watch): void {
+    const hasRoom = this.#shares.enter(
+      watch,
+      watch.source,
+      () => true,
+      (other) => other.stop(TOO_MANY_WATCHES),
+    );
+    if (!hasRoom) return watch.stop(TOO_MANY_WATCHES);
+    this.#open.add(watch);
+    watch.tell(stateOf(this.#ports));
+    this.#timer ??= this.#ports.clock.after(WATCH_EVERY_MS, () => this.#look());
+  }
+
+  leave(watch: Watch): void {
+    this.#shares.leave(watch);
+    this.#open.delete(watch);
+    if (this.#open.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  close(): void {
+    for (const watch of this.#open) watch.stop({ code: CODE.unavailable, message: 'The server is stopping' });
+  }
+
+  #look(): void {
+    const state = stateOf(this.#ports);
+    let told = 0;
+    for (const watch of this.#open) {
+      if (watch.tell(state)) told += 1;
+      if (told === TOLD_IN_ONE_TURN) break;
+    }
+    const isDone = told < TOLD_IN_ONE_TURN;
+    this.#timer = this.#ports.clock.after(isDone ? WATCH_EVERY_MS : 0, () => this.#look());
+  }
+}
+
+const TOO_MANY_WATCHES: GrpcStatus = { code: CODE.resourceExhausted, message: 'Too many health watches' };
+
+class Watch extends SingleRequest {
+  readonly isProbe = true;
+  readonly #ports: HealthPorts;
+  readonly #watches: Watches;
+  /** Not the name, which may be megabytes. */
+  #isKnown = false;
+  #last: State | undefined;
+
+  constructor(caller: Caller, ports: HealthPorts, watches: Watches) {
     super(caller.call, statusOfFault);
     this.#ports = ports;
     this.#watches = watches;
   }
 
-  protected override onRequest(message: Message): void {
-    if (this.#watches.size >= MAX_WATCHES) {
-      this.call.end({ code: CODE.resourceExhausted, message: 'Too many health watches' });
-      return;
-    }
-    this.#service = decode(HealthCheckRequestSchema, message).service;
-    this.#watches.add(this);
-    this.#look();
+  get source(): string {
+    return this.call.source;
   }
 
-  stop(): void {
+  protected override onRequest(message: Message): void {
+    this.#isKnown = isKnown(decode(HealthCheckRequestSchema, message).service, this.#ports);
+    this.#watches.enter(this);
+  }
+
+  /** True where that was news. */
+  tell(state: State): boolean {
+    const status = this.#isKnown ? state : ServingStatus.SERVICE_UNKNOWN;
+    if (status === this.#last) return false;
+    this.#last = status;
+    sendState(this.call, status);
+    return true;
+  }
+
+  stop(status: GrpcStatus): void {
     this.onCancel();
-    this.call.end({ code: CODE.unavailable, message: 'The server is stopping' });
+    this.call.end(status);
   }
 
   override onCancel(): void {
-    this.#timer?.cancel();
-    this.#watches.delete(this);
-  }
-
-  #look(): void {
-    const status = stateOf(this.#service, this.#ports);
-    if (status !== this.#last) {
-      sendMessage(this.call, HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
-    }
-    this.#last = status;
-    this.#timer = this.#ports.clock.after(WATCH_EVERY_MS, () => this.#look());
+    this.#watches.leave(this);
   }
 }

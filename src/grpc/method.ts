@@ -1,7 +1,7 @@
 // How a method is declared: its path, who may call it, and what it does. Nothing runs that is not declared so.
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type MessageShape } from '@bufbuild/protobuf';
 import { Fault, toFault } from '../kernel/index.ts';
-import type { Permission, Principal } from '../policy/index.ts';
+import { OPEN, type Permission, type Principal } from '../policy/index.ts';
 import { CODE, OK, type CallHandler, type GrpcStatus, type Message, type ServerCall } from './transport.ts';
 import { hasFewEntries, MAX_ENTRIES } from './entry-limit.ts';
 import { wellTyped } from './well-typed.ts';
@@ -82,6 +82,7 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
 ): Method {
   const { operation, permission, statusOf } = rest;
   class Unary extends SingleRequest {
+    readonly isProbe = permission === OPEN;
     readonly #caller: Caller;
     constructor(caller: Caller) {
       super(caller.call, statusOf);

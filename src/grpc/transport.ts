@@ -54,6 +54,8 @@ export interface Message {
 
 /** What a method does with one call. */
 export interface CallHandler {
+  /** True where anybody may call this, for hours maybe: its connection can be taken for a newcomer, and is opened again. */
+  readonly isProbe?: boolean;
   onMessage(message: Message): void;
   /** The client has sent its last message. */
   onHalfClose(): void;

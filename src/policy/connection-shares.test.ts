@@ -25,11 +25,21 @@ test('nobody makes room for who holds as much, and nobody who is busy goes', () 
   const crowd = new ConnectionShares<string>(2, Infinity);
   crowd.enter('a1', '10.0.0.1', always, none);
   crowd.enter('a2', '10.0.0.1', always, none);
-  assert.equal(crowd.enter('a3', '10.0.0.1', always, none), false);
   assert.equal(
     crowd.enter('b1', '10.0.0.2', () => false, none),
     false,
   );
+});
+
+test('clients behind one address make room for each other, idle ones first, wherever they stand', () => {
+  const shares = new ConnectionShares<number>(200, Infinity);
+  for (let at = 0; at < 200; at += 1) shares.enter(at, '10.0.0.1', always, none);
+  const evicted: number[] = [];
+  const isIdle = (at: number): boolean => at === 150;
+  // The first are busy for long; each newcomer looks at some of the others.
+  for (let at = 200; at < 203; at += 1) shares.enter(at, '10.0.0.1', isIdle, (gone) => evicted.push(gone));
+  assert.deepEqual(evicted, [150]);
+  assert.equal(shares.size, 200);
 });
 
 test('a network of 64 bits is one source, and unix sockets are not counted against a cap of sources', () => {

@@ -1,5 +1,6 @@
-// Who may hold how many of a listener's connections. A full listener makes room for a newcomer at the cost of whoever holds
-// the most, so that one source cannot keep all others out by holding what it does not use.
+// Who may hold how many of a listener's connections, or of anything else that is bounded and can be taken back. Where all are
+// taken, a newcomer gets the place of one that whoever holds the most does not use: no source can keep the others out, and
+// clients behind one address (a proxy, a NAT) make room for each other.
 import { sourceOf } from './failure-limiter.ts';
 
 /** Connections of the greedy source that are looked at, oldest first, for one that is idle. */
@@ -35,7 +36,7 @@ export class ConnectionShares<Connection> {
     const held = this.#sources.get(source)?.size ?? 0;
     if (held >= this.#maxPerSource && remote !== undefined) return false;
     if (this.size >= this.#max) {
-      const idle = this.#idleOfGreediest(held, isIdle);
+      const idle = this.#idleOfGreediest(source, held, isIdle);
       if (idle === undefined) return false;
       this.leave(idle);
       evict(idle);
@@ -56,15 +57,19 @@ export class ConnectionShares<Connection> {
     if (own?.size === 0) this.#sources.delete(source);
   }
 
-  /** Undefined where nobody holds more than the newcomer would. */
-  #idleOfGreediest(held: number, isIdle: (connection: Connection) => boolean): Connection | undefined {
-    let greediest: ReadonlySet<Connection> | undefined;
-    for (const own of this.#sources.values()) if (own.size > (greediest?.size ?? held + 1)) greediest = own;
-    let looks = 0;
-    for (const connection of greediest ?? []) {
+  /** Of the newcomer's own source, unless another would still hold more than it. Undefined: none of those is idle. */
+  #idleOfGreediest(source: string, held: number, isIdle: (connection: Connection) => boolean): Connection | undefined {
+    let greediest = this.#sources.get(source);
+    for (const own of this.#sources.values()) if (own.size > Math.max(greediest?.size ?? 0, held + 1)) greediest = own;
+    if (greediest === undefined) return undefined;
+    let looks = Math.min(MAX_LOOKS, greediest.size);
+    for (const connection of greediest) {
       if (isIdle(connection)) return connection;
-      looks += 1;
-      if (looks === MAX_LOOKS) return undefined;
+      // The next newcomer looks at others first.
+      greediest.delete(connection);
+      greediest.add(connection);
+      looks -= 1;
+      if (looks === 0) return undefined;
     }
     return undefined;
   }

@@ -9,6 +9,7 @@ import { runInNewContext } from 'node:vm';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { GRPCInferenceService, ModelInferRequestSchema } from '../../src/grpc/gen/open_inference_pb.ts';
 import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
+import { MAX_SILENT } from '../../src/grpc/http2/silent-calls.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
@@ -215,7 +216,9 @@ suite('hostile gRPC clients', () => {
   });
 
   test('calls that say nothing make room for those that do', async () => {
-    const silent = Array.from({ length: 20 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
+    const silent = Array.from({ length: MAX_SILENT / 250 + 5 }, () =>
+      connectHttp2(`http://127.0.0.1:${stage.inferencePort}`),
+    );
     let opened = 0;
     let refused = 0;
     for (const client of silent) {
@@ -228,7 +231,7 @@ suite('hostile gRPC clients', () => {
         stream.on('error', () => undefined);
       }
     }
-    await eventually(() => refused > 0 && refused === opened - 4096);
+    await eventually(() => refused > 0 && refused === opened - MAX_SILENT);
     await stillServes();
     for (const client of silent) client.destroy();
   });
@@ -374,6 +377,44 @@ test('a connection that nobody uses is closed after half an hour, one in use is 
   assert.equal(client.closed, false);
   clock.advance(11 * 60_000);
   await closed;
+  await stage.close(0);
+});
+
+test('hundreds of health watchers all hear of a change, and of nothing else', async () => {
+  const clock = new ManualClock();
+  const stage = await openStage((_request, outlet) => outlet.send(replyOf('x'), true), { clock });
+  const clients = Array.from({ length: 3 }, () => connectHttp2(`http://127.0.0.1:${stage.inferencePort}`));
+  const states = new Map<number, number>();
+  for (const client of clients) {
+    for (let at = 0; at < 200; at += 1) {
+      const watch = client.request({
+        ':method': 'POST',
+        ':path': '/grpc.health.v1.Health/Watch',
+        'content-type': 'application/grpc',
+      });
+      watch.on('error', () => undefined);
+      watch.on('data', (message: Buffer) => {
+        const state = message.at(-1) ?? 0;
+        states.set(state, (states.get(state) ?? 0) + 1);
+      });
+      watch.end(framed(Buffer.alloc(0)));
+    }
+  }
+  await eventually(() => states.get(1) === 600);
+  stage.isHealthy = false;
+  await eventually(() => {
+    clock.advance(1000);
+    return states.get(2) === 600;
+  });
+  assert.deepEqual(
+    [...states],
+    [
+      [1, 600],
+      [2, 600],
+    ],
+  );
+  for (const client of clients) client.destroy();
+  await eventually(() => stage.access.length === 600);
   await stage.close(0);
 });
 

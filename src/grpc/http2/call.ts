@@ -124,9 +124,9 @@ export class Http2Call implements ServerCall, Reader {
     else this.#host.answers.count(this);
   }
 
-  /** True where the server owes nothing: the call has said nothing yet, or has its status. */
+  /** True where the server owes nothing: the call has its status, has said nothing yet, or is anybody's probe. */
   get isIdle(): boolean {
-    return this.#isEnded || !this.#hasMessage;
+    return this.#isEnded || this.#receivedBytes === 0 || this.#handler?.isProbe === true;
   }
 
   get unreadBytes(): number {
@@ -206,6 +206,7 @@ export class Http2Call implements ServerCall, Reader {
     // Whole messages are the data path's to count from here on.
     if (!this.#reader.isInsideMessage) this.#release();
     else this.#watchArrival();
+    if (!this.#hasMessage && !this.#isEnded) this.#host.silent.heard(this);
   }
 
   #statusOf(problem: ReadProblem): GrpcStatus {
