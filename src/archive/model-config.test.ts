@@ -67,8 +67,23 @@ test('torchrun sets the parallel level and names what it does not support', () =
   assert.equal(warnings.length, 1);
 });
 
+test('a config of very many keys is read soon, and warned of a few times only', () => {
+  const lines = Array.from({ length: 30_000 }, (_, at) => ` a${at}: 1\n`).join('');
+  const startedAt = performance.now();
+  assert.equal(parse(`torchrun:\n${lines}`).warnings.length, 16);
+  assert.ok(performance.now() - startedAt < 15_000);
+});
+
 test('text that is no config is skipped with a warning', () => {
-  for (const text of ['a: [', '- a\n- b', 'just text', 'a: 1\na: 2', '\t- x: [', '%YAML 9\n@'])
+  for (const text of [
+    'a: [',
+    '- a\n- b',
+    'just text',
+    'a: 1\na: 2',
+    'x: [{b: {c: 1, "c": 2}}]',
+    '\t- x: [',
+    '%YAML 9\n@',
+  ])
     assert.ok(fails(text), text);
   assert.deepEqual(Object.keys(parse('').raw), []);
 });

@@ -1,5 +1,5 @@
 // model-config.yaml (surface spec 8.3): what an archive asks for. Wrong values are reported and ignored, never guessed at.
-import { parseDocument } from 'yaml';
+import { type Document, isScalar, parseDocument, visit } from 'yaml';
 import { pythonTags } from './python-yaml.ts';
 import { invalidModel, quote } from './refusal.ts';
 
@@ -152,9 +152,13 @@ function readTorchrun(value: unknown): TorchrunConfig | undefined {
   return { nnodes: count('nnodes'), nprocPerNode: count('nproc-per-node'), ompNumThreads: count('OMP_NUMBER_THREADS') };
 }
 
+/** Enough for a typing error; every warning goes to the log, to `describe` and to whoever registers the model. */
+const MAX_UNSUPPORTED = 16;
+
 const unsupportedTorchrunKeys = (torchrun: object): string[] =>
   Object.keys(torchrun)
     .filter((key) => !TORCHRUN_KEYS.has(key))
+    .slice(0, MAX_UNSUPPORTED)
     .map((key) => `unsupported parameter ${quote(key).slice(1, -1)}`);
 
 function shown(value: unknown): string {
@@ -168,10 +172,11 @@ function parseYaml(bytes: Uint8Array): Record<string, unknown> | null {
       version: '1.1',
       customTags: pythonTags,
       merge: true,
-      uniqueKeys: true,
+      // Its own check compares each key with every other one.
+      uniqueKeys: false,
       prettyErrors: false,
     });
-    if (document.errors.length > 0) return null;
+    if (document.errors.length > 0 || hasDoubleKeys(document)) return null;
     const value: unknown = document.toJS({ maxAliasCount: MAX_ALIASES });
     if (value === null || value === undefined) return {};
     if (typeof value !== 'object' || Array.isArray(value)) return null;
@@ -180,6 +185,17 @@ function parseYaml(bytes: Uint8Array): Record<string, unknown> | null {
     // Aliases that multiply, nesting that overflows the parser, bytes that are no text: all "cannot be parsed".
     return null;
   }
+}
+
+function hasDoubleKeys(document: Document.Parsed): boolean {
+  let isFound = false;
+  visit(document, {
+    Map(_, { items }) {
+      isFound = new Set(items.map(({ key }) => (isScalar(key) ? key.value : key))).size < items.length;
+      return isFound ? visit.BREAK : undefined;
+    },
+  });
+  return isFound;
 }
 
 /** Copies what JSON can carry; the document's prototypes and getters stay behind. */
