@@ -5,7 +5,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { RecordingOutlet, ScriptedLauncher } from '../../test/support/scripted-worker.ts';
 import { Announcements } from './announcements.ts';
 import { ControlPlane } from './control-plane.ts';
-import type { AdmittedModel, ModelStore } from './ports.ts';
+import type { AdmissionJudge, AdmittedModel, ModelStore } from './ports.ts';
 import type { RegisterRequest } from './management.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import { Shard } from './shard.ts';
@@ -57,7 +57,11 @@ const settings: ServingSettings = {
   modelsJson: () => ({}),
 };
 
-function setUp(overrides: Partial<ServingSettings> = {}, models: Record<string, Partial<AdmittedModel>> = {}) {
+function setUp(
+  overrides: Partial<ServingSettings> = {},
+  models: Record<string, Partial<AdmittedModel>> = {},
+  judge?: AdmissionJudge,
+) {
   const clock = new ManualClock();
   const launcher = new ScriptedLauncher();
   const announce = new Announcements();
@@ -79,6 +83,7 @@ function setUp(overrides: Partial<ServingSettings> = {}, models: Record<string, 
     announce,
     rssOf: () => 0,
     gpuUsage: () => 'N/A',
+    ...(judge === undefined ? {} : { judge }),
   });
   return { plane, clock, launcher, released, shard };
 }
@@ -145,6 +150,25 @@ describe('the control plane', () => {
       parts: [],
     } as const;
     assert.throws(() => shard.submit(request, new RecordingOutlet()), refusedWith('no_worker'));
+  });
+
+  it('takes a failed registration back whatever happens while its content is forgotten', async () => {
+    const judge: AdmissionJudge = {
+      judge: async () => ({ verdict: 'allow', digest: 'sha256:d1', rule: 'default', findings: [] }),
+      remember: async (_, name, version) => async () => {
+        if (version === '2.0') return;
+        await plane.register(ask({ url: 'two' }));
+        throw new Fault('internal', `no disk for ${name}`);
+      },
+    };
+    const { plane, launcher, released } = setUp({}, { two: { modelVersion: '2.0' } }, judge);
+    const registering = plane.register(ask({ initialWorkers: 1 }));
+    await settle();
+    launcher.last.kill({ kind: 'load_failed', isOutOfMemory: false, message: 'no' });
+    await assert.rejects(registering, refusedWith('worker_start_failed'));
+    assert.equal((await plane.describe('noop', undefined))[0]!['modelVersion'], '2.0');
+    await assert.rejects(plane.describe('noop', '1.0'), refusedWith('model_version_not_found'));
+    assert.deepEqual(released, ['noop.mar']);
   });
 
   it('says 206 to whoever waited for workers that somebody else scaled away', async () => {

@@ -229,15 +229,25 @@ export class Registrar {
 
   /** Takes a registration back that failed. Where others have come since, the oldest of them is the default from now on. */
   async undo(record: ModelRecord): Promise<void> {
+    // As long as nobody else can register this version.
+    if (this.catalog.holds(record)) await this.#forget(record);
     // Somebody may have unregistered it meanwhile, and even registered it anew.
     if (!this.catalog.holds(record)) return;
     if (this.catalog.isDefault(record)) {
       const heir = this.catalog.versionsOf(record.name).find((other) => other !== record);
       if (heir !== undefined) this.setDefault(heir);
     }
-    // As long as nobody else can register this version.
-    await this.#forgets.get(record)?.();
     await this.withdraw(record);
+  }
+
+  /** A model that cannot be served goes, even where the disk keeps what its version was registered with. */
+  async #forget(record: ModelRecord): Promise<void> {
+    try {
+      await this.#forgets.get(record)?.();
+    } catch (cause) {
+      const message = `${record.name} ${record.version} failed, and stays registered with this content: davy models forget releases it`;
+      this.#options.announce.notice.publish({ level: 'error', message, cause });
+    }
   }
 
   get #graceMs(): number {
