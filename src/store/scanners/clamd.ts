@@ -25,6 +25,8 @@ export function createClamd({ address, maxBytes }: ClamdOptions): Scanner {
     async greet(signal) {
       signal.throwIfAborted();
       const socket = connect(address);
+      // A socket that fails later than anybody looks must not end the process.
+      socket.on('error', () => {});
       const abort = (): void => void socket.destroy(new Error('no answer'));
       signal.addEventListener('abort', abort, { once: true });
       try {

@@ -52,14 +52,17 @@ test('a program that can be run and a service that can be reached are ready', as
   });
   let origin = '';
   const service = (): Scanner => createHttpScanner({ url: new URL(`${origin}/scan`), token: undefined, ...VERDICT });
+  const virusTotal = (): Scanner =>
+    createVirusTotal({ apiKey: new Secret('k'), endpoint: new URL(`${origin}/api/`), minDetections: 1 });
   await withServer(
     () => assert.fail('nothing is asked'),
     async (where) => {
       origin = where;
       assert.equal(await service().greet(soon()), where);
+      assert.equal(await virusTotal().greet(soon()), where);
     },
   );
-  await assert.rejects(service().greet(soon()), { code: 'ECONNREFUSED' });
+  for (const one of [service(), virusTotal()]) await assert.rejects(one.greet(soon()), { code: 'ECONNREFUSED' });
 });
 
 test('a verdict is one JSON object with the word in its own member', () => {

@@ -1,7 +1,7 @@
 // VirusTotal: asks what is known of a sha256. Nothing is ever uploaded; the hash itself still tells that the file exists.
 import { z } from 'zod';
 import type { Secret } from '../../kernel/index.ts';
-import { callService } from './https-exchange.ts';
+import { callService, reach } from './https-exchange.ts';
 import { CLEAN, sha256Of, type Scanner, type ScanVerdict } from './scanner.ts';
 
 export interface VirusTotalOptions {
@@ -16,8 +16,11 @@ export const VIRUSTOTAL_API = 'https://www.virustotal.com/api/v3/';
 
 export function createVirusTotal({ apiKey, endpoint, minDetections }: VirusTotalOptions): Scanner {
   return {
-    /** Every question counts against the quota, so none is asked. */
-    greet: () => Promise.resolve(endpoint.origin),
+    /** Every question counts against the quota, so it is only connected to. */
+    async greet(signal) {
+      await reach(endpoint, signal);
+      return endpoint.origin;
+    },
     async scan(file, signal) {
       const hash = await sha256Of(file, signal);
       const url = new URL(`files/${hash}`, endpoint);
