@@ -2,13 +2,12 @@
 // of its own making.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { KEY_REFUSED_TEXT } from '../support/key-file.ts';
+import { untilInFile } from '../support/log-file.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
 import { base64, PythonRpc, type RpcAnswer, type RpcMessage, type RpcSettings } from '../support/python-rpc.ts';
@@ -526,8 +525,7 @@ describeWithServer('gRPC by Python', fill, options, (suite) => {
         const log = join(suite.server.dir, 'logs', 'access_log.log');
         const line =
           /"gRPC org\.pytorch\.serve\.grpc\.inference\.InferenceAPIsService\/StreamPredictions2 HTTP\/2\.0" 7 \d+/;
-        for (let tries = 0; tries < 200 && !line.test(readFileSync(log, 'utf8')); tries += 1) await sleep(25);
-        assert.match(readFileSync(log, 'utf8'), line);
+        await untilInFile(log, line);
       },
     );
   });

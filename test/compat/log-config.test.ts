@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startCompatServer } from '../support/compat-server.ts';
+import { untilInFile } from '../support/log-file.ts';
 import { makeModelStore, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';
@@ -50,12 +51,6 @@ describe('--log-config', () => {
     writeFileSync(join(dir, name), text);
     return join(dir, name);
   };
-  const untilIn = async (file: string, pattern: RegExp): Promise<void> => {
-    const deadline = performance.now() + 10_000;
-    const text = (): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
-    while (!pattern.test(text()) && performance.now() < deadline) await sleep(20);
-    assert.match(text(), pattern);
-  };
 
   behaviour(
     '11',
@@ -71,11 +66,11 @@ describe('--log-config', () => {
       const logs = join(server.dir, 'logs');
       const code = 'import sys\nprint("quiet")\nprint("loud", file=sys.stderr)\nreturn ["x"]';
       assert.equal((await server.infer('/predictions/obey?q=%22', { method: 'POST', body: code })).text, 'x');
-      await untilIn(
+      await untilInFile(
         join(logs, 'access.txt'),
         /^INFO\|\d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d\|ACCESS_LOG\|\/127\.0\.0\.1:\d+ "POST \/predictions\/obey\S* HTTP\/1\.1" 200 \d+$/m,
       );
-      await untilIn(join(server.dir, 'model.json'), /"message":"loud"/);
+      await untilInFile(join(server.dir, 'model.json'), /"message":"loud"/);
       const [model] = readFileSync(join(server.dir, 'model.json'), 'utf8').split('\n');
       assert.deepEqual((JSON.parse(model ?? '') as { level: string }).level, 'warn');
       assert.doesNotMatch(readFileSync(join(server.dir, 'model.json'), 'utf8'), /quiet/);

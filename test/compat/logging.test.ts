@@ -1,13 +1,13 @@
-// Logs and their formats (surface spec 11), and where they lie.
+// The log files and the console (surface spec 11), from what operators' greps and shippers look for, and where they lie.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startCompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
+import { untilInFile } from '../support/log-file.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';
@@ -18,25 +18,36 @@ const fill = (store: TestStore): void => store.add('obey', OBEY);
 
 describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
   const file = (name: string): string => readFileSync(join(suite.server.dir, 'logs', name), 'utf8');
-  const untilIn = async (name: string, pattern: RegExp): Promise<void> => {
-    for (let tries = 0; tries < 100; tries += 1) {
-      if (pattern.test(file(name))) return;
-      await sleep(20);
-    }
-    assert.match(file(name), pattern);
-  };
+  const untilIn = (name: string, pattern: RegExp): Promise<unknown> =>
+    untilInFile(join(suite.server.dir, 'logs', name), pattern);
   const run = (code: string, path = '/predictions/obey'): Promise<unknown> =>
     suite.server.infer(path, { method: 'POST', body: code });
 
   behaviour('11', 'same', 'all five files exist right after the start, in logs below the working directory', () => {
-    for (const name of FILES) assert.ok(existsSync(join(suite.server.dir, 'logs', name)), name);
+    const names = readdirSync(join(suite.server.dir, 'logs')).filter((name) => name.endsWith('.log'));
+    assert.deepEqual(names.toSorted(), FILES);
   });
 
-  behaviour('11', 'same', 'an access line has remote, request line with query, status and milliseconds', async () => {
-    await run('return ["x"]', '/predictions/obey?a=1&b=2');
-    const line = String.raw`\/127\.0\.0\.1:\d+ "POST \/predictions\/obey\?a=1&b=2 HTTP\/1\.1" 200 \d+`;
-    await untilIn('access_log.log', new RegExp(`^${TIME} - ${line}$`, 'm'));
-    await suite.server.until(new RegExp(`^${TIME} \\[INFO \\] \\S+ ACCESS_LOG - ${line}$`, 'm'));
+  behaviour(
+    '11',
+    'same',
+    'an exchange is a line of the access log and one of the console: remote, request line with query, status, milliseconds',
+    async () => {
+      await run('return ["x"]', '/predictions/obey?a=1&b=2');
+      await suite.server.admin('/models?limit=5');
+      for (const request of [String.raw`POST \/predictions\/obey\?a=1&b=2`, String.raw`GET \/models\?limit=5`]) {
+        const line = String.raw`\/127\.0\.0\.1:\d+ "${request} HTTP\/1\.1" 200 \d+`;
+        await untilIn('access_log.log', new RegExp(`^${TIME} - ${line}$`, 'm'));
+        await suite.server.until(new RegExp(`^${TIME} \\[INFO \\] \\S+ ACCESS_LOG - ${line}$`, 'm'));
+      }
+    },
+  );
+
+  behaviour('11', 'stricter', 'credentials in a query reach no log', async () => {
+    await suite.server.admin('/models?limit=6&url=https%3A%2F%2Fh%2Fm.mar%3FX-Amz-Signature%3Ddeadbeef&token=hunter2');
+    await untilIn('access_log.log', /limit=6.*X-Amz-Signature%3D\[redacted\]&token=\[redacted\]/);
+    await suite.server.until(/ACCESS_LOG - .*limit=6/);
+    assert.doesNotMatch(suite.server.output() + FILES.map(file).join(''), /deadbeef|hunter2/);
   });
 
   behaviour('11', 'same', 'refusals are in the access log with their status', async () => {
@@ -55,11 +66,11 @@ describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
     await run('import sys\nprint("to stdout")\nprint("to stderr", file=sys.stderr)\nreturn ["x"]');
     await untilIn(
       'model_log.log',
-      new RegExp(`^${TIME} \\[INFO \\] W-\\d+-obey_1\\.0-stdout MODEL_LOG - to stdout$`, 'm'),
+      new RegExp(`^${TIME} \\[INFO \\] W-9000-obey_1\\.0-stdout MODEL_LOG - to stdout$`, 'm'),
     );
     await untilIn(
       'model_log.log',
-      new RegExp(`^${TIME} \\[WARN \\] W-\\d+-obey_1\\.0-stderr MODEL_LOG - to stderr$`, 'm'),
+      new RegExp(`^${TIME} \\[WARN \\] W-9000-obey_1\\.0-stderr MODEL_LOG - to stderr$`, 'm'),
     );
   });
 
@@ -103,6 +114,16 @@ describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
   behaviour(
     '11',
     'stricter',
+    'what a client makes a handler print cannot start a line or steer a terminal',
+    async () => {
+      await run('print("heard x\u001b[31m\u0085forged")\nreturn ["x"]');
+      await untilIn('model_log.log', /MODEL_LOG - heard x\\x1b\[31m\\x85forged$/m);
+    },
+  );
+
+  behaviour(
+    '11',
+    'stricter',
     'nobody writes log lines of their own by newlines or escapes in paths, model names, user agents and prints',
     async () => {
       await suite.server.infer('/predictions/x%0a2026-01-01T00:00:00,000%20-%20forged');
@@ -116,6 +137,20 @@ describeWithServer('logging', fill, { models: ['obey'] }, (suite) => {
       assert.doesNotMatch(suite.server.output(), /^2026-01-01T00:00:00,000 - forged|forged agent/m);
     },
   );
+
+  behaviour('10.4', 'same', 'the death of a worker, its retry and its recovery have TorchServe’s texts', async () => {
+    await run('import os\nos._exit(3)');
+    for (const pattern of [
+      /\[ERROR\] W-9000-obey_1\.0 org\.pytorch\.serve\.wlm\.WorkerThread - Backend worker error/,
+      /9000 Worker disconnected\./,
+      /Auto recovery start timestamp: \d{13}$/m,
+      /Retry worker: 9000 in 1 seconds\.$/m,
+      /W-9000-obey_1\.0 State change WORKER_STOPPED -> WORKER_STARTED$/m,
+      /Auto recovery succeeded, reset recoveryStartTS$/m,
+    ]) {
+      await untilIn('ts_log.log', pattern);
+    }
+  });
 });
 
 describeWithServer('log places', fill, {}, (suite) => {
