@@ -116,8 +116,14 @@ const SECCOMP_LISTENER_FLAGS = 0x08 | 0x20;
 const PERSONALITY_QUERY = 0xffffffff;
 /** PDEATHSIG 1/2, DUMPABLE 3/4, NAME 15/16, SECCOMP 21/22, CAPBSET_READ 23, NO_NEW_PRIVS 38/39, THP 41/42, SET_VMA. */
 const PRCTL_OPTIONS = [1, 2, 3, 4, 15, 16, 21, 22, 23, 38, 39, 40, 41, 42, 0x53564d41];
-/** PDEATHSIG: nobody calls the end off that the stage has agreed on with the kernel. SECCOMP: no programs for its JIT. */
-const PRCTL_AT_START = [1, 22];
+/**
+ * Once a worker is set up, nobody calls off the end that the stage has agreed on with the kernel; whoever wants one for its
+ * children (`torch.multiprocessing.spawn` does, and fails without) has it anyway, with the group. No programs for its JIT.
+ */
+const PRCTL_AFTER_START: readonly ArgumentTest[] = [
+  { argument: 0, match: { oneOf: [1] }, verdict: 'pretend' },
+  { argument: 0, match: { oneOf: [22] }, verdict: EPERM },
+];
 /** SETOWN SETSIG SETOWN_EX: signals to whom kill may not reach. SETLEASE NOTIFY: hearing when others open a file. */
 const FCNTL_COMMANDS = [8, 10, 15, 1024, 1026];
 /** What changes permissions and times of files. */
@@ -139,7 +145,8 @@ export function workerFilter(options: FilterOptions): FilterProfile {
   for (const name of ['fork', 'vfork']) rules.set(name, options.allowSubprocess ? 'allow' : EPERM);
 
   rules.set('memfd_create', options.allowMemfd ? 'allow' : ENOSYS);
-  rules.set('prctl', only(0, options.isFinal ? withoutStart(PRCTL_OPTIONS) : PRCTL_OPTIONS, EPERM));
+  const prctl = only(0, PRCTL_OPTIONS, EPERM);
+  rules.set('prctl', options.isFinal ? { ...prctl, tests: [...PRCTL_AFTER_START, ...prctl.tests] } : prctl);
   rules.set('fcntl', except(1, FCNTL_COMMANDS));
   rules.set('personality', only(0, [PERSONALITY_QUERY], EPERM));
   rules.set('seccomp', unlessBit(1, SECCOMP_LISTENER_FLAGS));
@@ -161,7 +168,7 @@ export function workerFilter(options: FilterOptions): FilterProfile {
 export function innerFilter(options: Pick<FilterOptions, 'allowSubprocess'>): FilterProfile {
   const rules = new Map<string, Verdict | ArgumentRule>();
   for (const name of words(START_UP_ONLY)) rules.set(name, EPERM);
-  rules.set('prctl', except(0, PRCTL_AT_START));
+  rules.set('prctl', { tests: PRCTL_AFTER_START, otherwise: 'allow' });
   if (!options.allowSubprocess) {
     for (const name of ['execve', 'fork', 'vfork']) rules.set(name, EPERM);
     rules.set('clone', cloneRule(false));
@@ -212,8 +219,6 @@ function only(
 function except(argument: ArgumentTest['argument'], oneOf: readonly number[]): ArgumentRule {
   return { tests: [{ argument, match: { oneOf }, verdict: EPERM }], otherwise: 'allow' };
 }
-
-const withoutStart = (options: readonly number[]): number[] => options.filter((n) => !PRCTL_AT_START.includes(n));
 
 function unlessBit(argument: ArgumentTest['argument'], anyBit: number): ArgumentRule {
   return { tests: [{ argument, match: { anyBit }, verdict: EPERM }], otherwise: 'allow' };
