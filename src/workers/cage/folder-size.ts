@@ -49,13 +49,21 @@ function blocksOf(path: string): number {
 const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 /**
- * Files of a tmpfs among the mounts of another process; 0 while that process still has the mounts of the machine. A mount
- * point can be neither renamed nor replaced from inside, so its name leads nowhere else.
+ * Files of a tmpfs among the mounts of a process tree; 0 while all of it still has the mounts of the machine. A mount
+ * point can be neither renamed nor replaced from inside, so its name leads nowhere else. The first process that tells is
+ * asked, which is not one that the worker can end in the middle of the question.
  */
-export async function fileCount(pid: number, mount: string): Promise<number> {
-  const inside = `/proc/${pid}/root${mount}`;
-  const [own, outside] = await Promise.all([stat(inside), stat(mount).catch(() => null)]);
-  if (own.dev === outside?.dev) return 0;
-  const { type, files, ffree } = await statfs(inside);
-  return type === TMPFS ? files - ffree : 0;
+export async function fileCount(pids: readonly number[], mount: string): Promise<number> {
+  const outside = await stat(mount).catch(() => null);
+  for (const pid of pids) {
+    const inside = `/proc/${pid}/root${mount}`;
+    try {
+      if ((await stat(inside)).dev === outside?.dev) continue;
+      const { type, files, ffree } = await statfs(inside);
+      return type === TMPFS ? files - ffree : 0;
+    } catch {
+      // Gone, or closed to us: the next one has the same mounts.
+    }
+  }
+  return 0;
 }

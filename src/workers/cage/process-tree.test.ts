@@ -10,5 +10,5 @@ test('a process tree is measured with its threads and the memory it holds for it
 });
 
 test('a process that is gone weighs nothing', () => {
-  assert.deepEqual(measureTree(0x7fffffff), { bytes: 0, tasks: 0, youngest: 0x7fffffff });
+  assert.deepEqual(measureTree(0x7fffffff), { bytes: 0, tasks: 0, pids: [0x7fffffff] });
 });

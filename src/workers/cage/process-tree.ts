@@ -8,8 +8,8 @@ export interface ProcessTree {
   readonly bytes: number;
   /** Processes and threads. */
   readonly tasks: number;
-  /** The process furthest from the root, which is inside whatever the first ones have put around it. */
-  readonly youngest: number;
+  /** Parents before children. */
+  readonly pids: readonly number[];
 }
 
 /** Stops counting above `maxTasks`: a tree that grows while it is counted must not hold up whoever counts. */
@@ -31,7 +31,7 @@ export function measureTree(root: number, maxTasks = Infinity): ProcessTree {
       if (children !== '') pids.push(...children.split(' ').map(Number));
     }
   }
-  return { bytes, tasks, youngest: pids.at(-1) ?? root };
+  return { bytes, tasks, pids };
 }
 
 function threads(pid: number): string[] {

@@ -1,6 +1,6 @@
 // Watches workers' process trees where nothing in the kernel bounds them as a whole: late by a moment, but certain.
 import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { fileCount, folderBytes, MAX_FILES } from './folder-size.ts';
 import { measureTree } from './process-tree.ts';
 
@@ -38,6 +38,7 @@ interface Watched {
 export class TreeWatch {
   readonly #watched = new Set<Watched>();
   #isRunning = false;
+  #isCounting = false;
 
   /** Calls `onOver` once, with the first bound that the tree under `pid` exceeds. The result stops the watch. */
   add(pid: number, bounds: TreeBounds, onOver: (excess: Excess) => void): () => void {
@@ -60,24 +61,32 @@ export class TreeWatch {
       const isDue = count % GLANCES_PER_LOOK === 0;
       if (!isSudden && !isDue) continue;
       seen = now;
-      for (const watched of this.#watched) await this.#look(watched, isDue);
+      for (const watched of this.#watched) {
+        this.#judge(watched, findInTree(watched));
+        // A tree takes a millisecond; between two of them it is the requests' turn.
+        await turn();
+      }
+      // Nobody's many files keep anybody's memory out of sight. Never rejects.
+      if (isDue && !this.#isCounting) void this.#countAll();
     }
     this.#isRunning = false;
   }
 
-  async #look(watched: Watched, withFiles: boolean): Promise<void> {
-    const excess = findInTree(watched) ?? (withFiles ? await this.#count(watched) : null);
+  #judge(watched: Watched, excess: Excess | null): void {
     if (excess !== null && this.#watched.delete(watched)) watched.onOver(excess);
   }
 
   /** The more files a worker has, the less often they are counted: nobody makes the server count all the time. */
-  async #count(watched: Watched): Promise<Excess | null> {
-    const startedAt = performance.now();
-    if (startedAt < watched.countAgainAt) return null;
-    // A folder that vanishes while it is counted is the worker's doing: it is counted again.
-    const excess = await findInFiles(watched).catch(() => null);
-    watched.countAgainAt = startedAt + (performance.now() - startedAt) * COUNT_PAUSE;
-    return excess;
+  async #countAll(): Promise<void> {
+    this.#isCounting = true;
+    for (const watched of this.#watched) {
+      const startedAt = performance.now();
+      if (startedAt < watched.countAgainAt) continue;
+      // A folder that vanishes while it is counted is the worker's doing: it is counted again.
+      this.#judge(watched, await findInFiles(watched).catch(() => null));
+      watched.countAgainAt = startedAt + (performance.now() - startedAt) * COUNT_PAUSE;
+    }
+    this.#isCounting = false;
   }
 }
 
@@ -98,8 +107,8 @@ function findInTree({ pid, bounds }: Watched): Excess | null {
 async function findInFiles({ pid, bounds }: Watched): Promise<Excess | null> {
   if (bounds.folder !== null && (await folderBytes(bounds.folder.path)) > bounds.folder.bytes) return 'tmp';
   if (bounds.mounts === null) return null;
-  const { youngest } = measureTree(pid);
-  for (const mount of bounds.mounts) if ((await fileCount(youngest, mount)) > MAX_FILES) return 'tmp';
+  const { pids } = measureTree(pid);
+  for (const mount of bounds.mounts) if ((await fileCount(pids, mount)) > MAX_FILES) return 'tmp';
   return null;
 }
 
