@@ -23,6 +23,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.syscall.restype = ctypes.c_long
 
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_SYS_CLOSE_RANGE = 436
 _SYS_LANDLOCK_CREATE, _SYS_LANDLOCK_ADD, _SYS_LANDLOCK_RESTRICT = 444, 445, 446
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 4, 36, 38
@@ -71,7 +72,7 @@ def apply(spec):
     if spec.get("landlock"):
         report["landlock"] = _restrict_files(spec["landlock"])
     if "closeFrom" in spec:
-        os.closerange(spec["closeFrom"], descriptors)
+        _close_from(spec["closeFrom"], descriptors)
     # No other process of our uid may trace us or read our memory.
     _prctl(_PR_SET_DUMPABLE, 0)
     if spec.get("filter"):
@@ -144,6 +145,12 @@ def _load_filter(spec):
         raise OSError("thread %d could not take the filter" % result)
 
 
+def _close_from(first, limit):
+    # One call: containers allow a thousand million descriptors, and older Pythons close them one by one.
+    if _LIBC.syscall(_SYS_CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0)) != 0:
+        os.closerange(first, limit)
+
+
 def _limit(which, value):
     hard = resource.getrlimit(which)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -175,7 +182,8 @@ def _become(spec):
 
 if __name__ == "__main__":
     if sys.argv[1] == "abi":
-        print(landlock_abi())
+        # A version manager's shim is a script that would not run in a cage: the interpreter itself is named.
+        print(landlock_abi(), sys.executable)
     else:
         with open(int(sys.argv[1]), encoding="utf-8") as _source:
             _spec = json.load(_source)

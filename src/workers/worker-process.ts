@@ -12,7 +12,7 @@ import type {
   WorkerHandle,
   WorkerSpec,
 } from '../serving/index.ts';
-import { spawnCaged, type Cage, type CagedCommand } from './cage/index.ts';
+import { endGroup, spawnCaged, type Cage, type CagedCommand } from './cage/index.ts';
 import { OutputBudget } from './output-budget.ts';
 import { readLines } from './output-lines.ts';
 import { WorkerChannel } from './worker-channel.ts';
@@ -104,7 +104,13 @@ export class WorkerProcess implements WorkerHandle {
       await caged.dispose();
       return this.#end(this.#sentence);
     }
-    const child = spawnCaged(caged);
+    let child: ChildProcess;
+    try {
+      child = spawnCaged(caged);
+    } catch (error) {
+      await caged.dispose();
+      throw error;
+    }
     this.#child = child;
     child.once('error', (error) => void this.#over(caged, { kind: 'spawn_failed', message: error.message }));
     child.once('exit', (code, signal) => void this.#over(caged, caged.exitCause(code, signal)));
@@ -191,12 +197,7 @@ export class WorkerProcess implements WorkerHandle {
 
   #killGroup(): void {
     const pid = this.#child?.pid;
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, 'SIGKILL');
-    } catch {
-      // ESRCH: the whole group is gone already.
-    }
+    if (pid !== undefined) endGroup(pid);
   }
 }
 

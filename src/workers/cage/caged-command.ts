@@ -3,6 +3,7 @@ import type { CagedCommand, WrapRequest } from './contract.ts';
 import { exitCause } from './exit-cause.ts';
 import { Holdings } from './holdings.ts';
 import { noteGroup } from './left-group.ts';
+import { endGroup } from './spawn.ts';
 import type { Wrapped } from './strict.ts';
 import type { Excess, TreeBounds, TreeWatch } from './tree-watch.ts';
 
@@ -32,8 +33,8 @@ export function assemble({ file, args, wrapped, held, bounds, watch, folder, oom
     gpuId: wrapped.gpuId,
     innerCage: wrapped.innerCage,
     attach: (pid) => {
-      if (folder !== undefined) noteGroup(folder, pid);
       held.onGiveBack(() => endGroup(pid));
+      if (folder !== undefined) noteGroup(folder, pid);
       if (Object.values(bounds).every((bound) => bound === null)) return;
       const stop = watch.add(pid, bounds, (found) => {
         excess = found;
@@ -61,13 +62,4 @@ export function uncaged(request: WrapRequest): CagedCommand {
     exitCause: (exitCode, signal) => exitCause(exitCode, signal, { oomKills: 0, excess: null }),
     dispose: () => held.giveBack(),
   };
-}
-
-/** The worker leads its process group; in a cage nobody can leave it, or leaving it does not help. */
-function endGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // Nobody is left.
-  }
 }

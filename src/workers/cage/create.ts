@@ -5,11 +5,20 @@ import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
 import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
 import { Holdings } from './holdings.ts';
-import { canUnshareMounts, installHint, isFinding, probeBubblewrap, probeLandlock, type Finding } from './host.ts';
+import {
+  canUnshareMounts,
+  installHint,
+  isFinding,
+  judgeLandlock,
+  probeBubblewrap,
+  probeLandlock,
+  type Finding,
+} from './host.ts';
 import { findProgram } from './interpreter.ts';
 import { TreeWatch, type TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
 import { wrapProcess, type ProcessCage } from './process-level.ts';
+import { planReach } from './reach.ts';
 import { chain } from './root-chain.ts';
 import { stagePaths } from './stage.ts';
 import { WRITABLE, wrapStrict, type StrictCage } from './strict.ts';
@@ -64,7 +73,9 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
   const landlock = await probeLandlock(options.python);
   if (options.level === 'process') {
     if (isFinding(landlock)) throw refusal('process', landlock);
-    await sweepWorkerFolders();
+    const finding = judgeLandlock(landlock.abi);
+    if (finding !== null) throw refusal('process', finding);
+    await sweepWorkerFolders((uid) => host.isRoot && host.uids.includes(uid));
     return {
       level: 'process',
       cage: { architecture, landlock, filter, sharesUid: !host.isRoot, hasOwnShm: host.canUnshare },
@@ -79,8 +90,15 @@ async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics>
     throw refusal('strict', { missing: 'prlimit is not installed', remedy: installHint('util-linux') });
   }
   const landlockAbi = isFinding(landlock) ? 0 : landlock.abi;
-  const stagePython = isFinding(landlock) ? null : landlock.python;
+  const stagePython = isFinding(landlock) || !isReachable(landlock.python, host) ? null : landlock.python;
   return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, stagePython, filter } };
+}
+
+/** Whether the uids of workers get to a stage's Python: in a home of root's they need private mounts. */
+function isReachable(python: string, { isRoot, canUnshare }: Host): boolean {
+  if (!isRoot) return true;
+  const { blocked, closed } = planReach(withTargets(stagePaths(python)));
+  return closed.length === 0 && (canUnshare || blocked.length === 0);
 }
 
 /** The Python that starts this worker, where it is not started at once. */

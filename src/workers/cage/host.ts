@@ -18,9 +18,10 @@ export interface BubblewrapHost {
   readonly hasBindFd: boolean;
 }
 
-/** A Python that can put the `process` level on any command. */
+/** A Python that can put restrictions on any command, and what the kernel offers it. */
 export interface LandlockHost {
   readonly python: string;
+  /** 0 where there is no Landlock. */
   readonly abi: number;
 }
 
@@ -43,8 +44,13 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
       /(\d+\.\d+\.\d+)/.exec((await run(path, ['--version'], { timeout: PROBE_TIMEOUT_MS })).stdout)?.[1] ?? '0.0.0';
     const [major = 0, minor = 0] = version.split('.').map(Number);
     const features = major * 1000 + minor;
-    if (features < 5)
-      return { missing: `bubblewrap ${version} is too old (0.5.0 is needed)`, remedy: installHint('bubblewrap') };
+    // The first that can bound a tmpfs.
+    if (features < 7) {
+      return {
+        missing: `bubblewrap ${version} is too old (0.7.0 is needed)`,
+        remedy: `${installHint('bubblewrap')}, from a newer release of this system; or choose the level "process"`,
+      };
+    }
     const namespaces = [
       '--unshare-user',
       '--unshare-pid',
@@ -66,7 +72,7 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
   }
 }
 
-/** Tries the pythons that could carry the `process` level. */
+/** Tries the pythons that could carry a stage. The finding is that there is none; what the kernel lacks is told by `abi`. */
 export async function probeLandlock(preferred: string | undefined): Promise<LandlockHost | Finding> {
   // The system's own first: it starts fastest, and every uid may read it.
   const candidates = ['/usr/bin/python3', ...(preferred === undefined ? [] : [preferred]), 'python3', 'python'];
@@ -78,9 +84,8 @@ export async function probeLandlock(preferred: string | undefined): Promise<Land
         timeout: PROBE_TIMEOUT_MS,
         cwd: '/',
       });
-      const abi = Number(stdout.trim());
-      if (!Number.isInteger(abi)) continue;
-      return judgeLandlock(abi) ?? { python, abi };
+      const [, abi, executable] = /^(\d+) (\/.*)$/m.exec(stdout) ?? [];
+      if (executable !== undefined) return { python: executable, abi: Number(abi) };
     } catch {
       // Not a Python that runs: the next one may be.
     }

@@ -4,8 +4,13 @@ import { lstatSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 /** Beside a worker's folder, where the worker cannot write: which process group was its own, and since which boot. */
 const noteOf = (folder: string): string => `${folder}.group`;
 
+/** Without a note, as on a full disk, a worker runs all the same: only what a killed server leaves is not found again. */
 export function noteGroup(folder: string, group: number): void {
-  writeFileSync(noteOf(folder), `${bootId()} ${group}`, { flag: 'wx', mode: 0o600 });
+  try {
+    writeFileSync(noteOf(folder), `${bootId()} ${group}`, { flag: 'wx', mode: 0o600 });
+  } catch {
+    // A worker that died must come back although the disk is full.
+  }
 }
 
 export function forgetGroup(folder: string): void {

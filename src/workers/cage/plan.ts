@@ -1,6 +1,7 @@
 // Tells in an operator's words what holds the workers of this server.
 import type { CagePlan } from './contract.ts';
 import type { Host, Mechanics } from './create.ts';
+import { USEFUL_LANDLOCK_ABI, type StrictCage } from './strict.ts';
 
 export function describePlan(mechanics: Mechanics, host: Host): CagePlan {
   return {
@@ -19,7 +20,9 @@ function mechanism(mechanics: Mechanics, host: Host): string[] {
         `bubblewrap ${mechanics.cage.bubblewrap.version}: user, pid, ipc, uts, cgroup, net and mount namespaces`,
         'no network, read-only minimal root, private /tmp, empty environment',
         `seccomp allowlist (${mechanics.cage.architecture}), and a narrower one before model code runs`,
-        ...(mechanics.cage.landlockAbi > 0 ? [`Landlock ABI ${mechanics.cage.landlockAbi} inside the namespaces`] : []),
+        ...(mechanics.cage.landlockAbi >= USEFUL_LANDLOCK_ABI
+          ? [`Landlock ABI ${mechanics.cage.landlockAbi} inside the namespaces`]
+          : []),
         ...uid,
       ];
     case 'process':
@@ -59,6 +62,20 @@ function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
 
 const WATCH = 'a watch over the tree';
 
+function withoutSecondStage({ landlockAbi, stagePython }: StrictCage): string[] {
+  if (stagePython === null) {
+    return [
+      'No Python 3 that every worker can read: Node and ONNX workers keep their first filter, without Landlock. ' +
+        'To get the second stage: python3 in /usr/bin.',
+    ];
+  }
+  if (landlockAbi >= USEFUL_LANDLOCK_ABI) return [];
+  return [
+    'No Landlock of ABI 2: the second stage is the filter alone. ' +
+      'To get it: Linux 5.19 or newer with "landlock" in the lsm= list.',
+  ];
+}
+
 function degraded(mechanics: Mechanics, host: Host): string[] {
   if (mechanics.level === 'none')
     return ['Workers run without any isolation: a model can do whatever this server can.'];
@@ -81,12 +98,7 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
       );
     found.push('Names, sizes and times of files can be seen, their contents cannot. At "strict" neither can.');
   }
-  if (mechanics.level === 'strict' && mechanics.cage.landlockAbi === 0) {
-    found.push(
-      'No Landlock and Python 3 together: Python workers narrow their filter only, Node and ONNX workers keep the first one. ' +
-        'To get the second stage: Linux 6.7 or newer with "landlock" in the lsm= list, and python3.',
-    );
-  }
+  if (mechanics.level === 'strict') found.push(...withoutSecondStage(mechanics.cage));
   if (host.isRoot && !host.canUnshare) {
     found.push(
       'No private mounts: interpreters and models must lie where every user may read them. To get them: CAP_SYS_ADMIN, or ' +

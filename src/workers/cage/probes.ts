@@ -9,7 +9,7 @@ import type { Cage } from './contract.ts';
 import { findProgram } from './interpreter.ts';
 import { cageScript, nodeProbeScript, probeScript } from './places.ts';
 import { openProbeTarget, type ProbeTarget } from './probe-target.ts';
-import { spawnCaged } from './spawn.ts';
+import { endGroup, spawnCaged } from './spawn.ts';
 
 export interface Outcome {
   readonly id: string;
@@ -134,7 +134,8 @@ async function listen(
 ): Promise<{ readonly events: readonly ProbeEvent[]; readonly complaint: string }> {
   const [, stdout, stderr, frames] = child.stdio as unknown as [null, Readable, Readable, Readable];
   stdout.resume();
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  // The group: whatever a probe started may hold the pipes open.
+  const timer = setTimeout(() => endGroup(child.pid!), timeoutMs);
   try {
     const [answer, complaint] = await Promise.all([text(frames), text(stderr), once(child, 'exit')]);
     const lines = answer.split('\n').filter((line) => line !== '');

@@ -5,7 +5,7 @@ import type { CagedCommand } from './contract.ts';
 
 /**
  * stdin is empty, stdout and stderr are pipes, `stdio[3]` is the duplex frame socket. The child leads its own process
- * group, so `process.kill(-child.pid, 'SIGKILL')` reaches its descendants.
+ * group, so `endGroup` reaches its descendants.
  * Call it on the main thread only: "die with the parent" means the thread that called spawn.
  */
 export function spawnCaged(command: CagedCommand): ChildProcess {
@@ -29,6 +29,15 @@ export function spawnCaged(command: CagedCommand): ChildProcess {
     return child;
   } finally {
     closeSync(nothing);
+  }
+}
+
+/** Kills a child and its descendants: in a cage nobody can leave the group, or leaving it does not help. */
+export function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // ESRCH: nobody is left.
   }
 }
 

@@ -16,7 +16,7 @@ export interface StrictCage {
   readonly architecture: Architecture;
   readonly bubblewrap: BubblewrapHost;
   readonly prlimit: string;
-  /** 0 where there is none: then the second stage is the filter alone. */
+  /** Below `USEFUL_LANDLOCK_ABI` the second stage is the filter alone. */
   readonly landlockAbi: number;
   /** Carries the second stage into Node workers, which cannot restrict themselves; null: they go without. */
   readonly stagePython: string | null;
@@ -33,6 +33,8 @@ export interface Wrapped {
   readonly innerCage: Readonly<Record<string, unknown>> | null;
 }
 
+/** The first that lets files be moved from one folder to another: without it, libraries could not fill their caches. */
+export const USEFUL_LANDLOCK_ABI = 2;
 const MODEL_DIR = '/model';
 const HOME = '/tmp';
 /** The only folders that a worker may write, each a tmpfs of its own. */
@@ -101,9 +103,9 @@ export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wante
  */
 function secondStage(cage: StrictCage, seen: Wanted, allowSubprocess: boolean): Readonly<Record<string, unknown>> {
   const programs = [...SYSTEM_FOLDERS, ...seen.paths];
-  const rules = { minAbi: 1, read: ['/'], execute: programs, write: WRITABLE, device: ['/dev'] };
+  const rules = { minAbi: USEFUL_LANDLOCK_ABI, read: ['/'], execute: programs, write: WRITABLE, device: ['/dev'] };
   return {
-    ...(cage.landlockAbi > 0 ? { landlock: rules } : {}),
+    ...(cage.landlockAbi >= USEFUL_LANDLOCK_ABI ? { landlock: rules } : {}),
     filter: stageFilter(innerFilter({ allowSubprocess }), cage.architecture),
   };
 }

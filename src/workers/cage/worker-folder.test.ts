@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { folderBytes } from './folder-size.ts';
@@ -27,9 +36,24 @@ describe('the temporary folder of a worker', () => {
     const orphan = strange.replace(`-${process.pid}-`, `-${NOBODY}-`);
     renameSync(strange, orphan);
     writeFileSync(join(orphan, 'left'), 'behind');
-    await sweepWorkerFolders();
+    await sweepWorkerFolders(() => false);
     assert.deepEqual([existsSync(own), existsSync(orphan)], [true, false]);
     await removeWorkerFolder(own);
+  });
+
+  test('is only swept where a server made it: a link of such a name leads nobody anywhere', async () => {
+    const [mine, link] = [
+      makeWorkerFolder(undefined),
+      makeWorkerFolder(undefined).replace(`-${process.pid}-`, `-${NOBODY}-`),
+    ];
+    const closed = join(mine, 'closed');
+    writeFileSync(closed, 'x', { mode: 0o400 });
+    symlinkSync(mine, link);
+    await sweepWorkerFolders(() => true);
+    assert.equal(statSync(closed).mode & 0o777, 0o400);
+    unlinkSync(link);
+    await removeWorkerFolder(mine);
+    await removeWorkerFolder(link.replace(`-${NOBODY}-`, `-${process.pid}-`));
   });
 
   test('may be removed twice', async () => {

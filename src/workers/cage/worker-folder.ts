@@ -1,6 +1,6 @@
 // The folder for temporary files of a worker without mounts of its own: made, and removed whatever the worker did to it.
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs';
+import { chownSync, existsSync, lstatSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,16 +35,21 @@ export async function removeWorkerFolder(path: string): Promise<void> {
   if (!isGone) await run('/bin/sh', ['-c', REMOVE, 'davy', path], { timeout: REMOVE_TIMEOUT_MS, cwd: '/' });
 }
 
-/** Ends and removes what servers left behind that were killed before they could. */
-export async function sweepWorkerFolders(): Promise<void> {
+/** Ends and removes what servers left behind that were killed before they could. `isWorkerUid`: whose a folder may be but ours. */
+export async function sweepWorkerFolders(isWorkerUid: (uid: number) => boolean): Promise<void> {
   const base = temporaryBase();
   for (const name of readdirSync(base)) {
     const pid = new RegExp(`^${PREFIX}-${namespaceId()}-(\\d+)-\\w+$`).exec(name)?.[1];
-    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    if (pid === undefined || existsSync(`/proc/${pid}`) || !isOurs(join(base, name), isWorkerUid)) continue;
     endLeftGroup(join(base, name));
-    // One that belongs to somebody else stays.
     await removeWorkerFolder(join(base, name)).catch(() => {});
   }
+}
+
+/** Anybody can make anything of such a name in /tmp, a link to /etc included: only what a server made is touched. */
+function isOurs(path: string, isWorkerUid: (uid: number) => boolean): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && (stat.uid === process.getuid?.() || isWorkerUid(stat.uid));
 }
 
 const ownPrefix = (): string => `${PREFIX}-${namespaceId()}-${process.pid}`;

@@ -7,10 +7,17 @@ const FIRST_UID = 65_000;
 const COUNT = 500;
 
 export class WorkerUids {
+  readonly #first: number;
   readonly #free: number[];
 
   constructor(first: number = FIRST_UID) {
+    this.#first = first;
     this.#free = Array.from({ length: COUNT }, (_, index) => first + index);
+  }
+
+  /** Whether `uid` is one of those that workers of this server may have. */
+  includes(uid: number): boolean {
+    return uid >= this.#first && uid < this.#first + COUNT;
   }
 
   /** The one that has been free for longest. Throws `worker_start_failed` rather than let two workers share one. */
