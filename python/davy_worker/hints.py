@@ -37,8 +37,14 @@ def _hint_for(error: OSError) -> str:
     if error.errno not in REFUSED:
         return ""
     if isinstance(error.filename, str):
-        # The working directory is the model's.
-        inside = os.path.abspath(error.filename).startswith(os.getcwd() + os.sep)
-        return READ_ONLY if inside else ""
+        return READ_ONLY if _is_inside_model(error.filename) else ""
     frames = traceback.extract_tb(error.__traceback__)
     return NO_NETWORK if any(os.path.basename(frame.filename) == "socket.py" for frame in frames) else ""
+
+
+def _is_inside_model(path: str) -> bool:
+    """The working directory is the model's, unless the handler went elsewhere."""
+    try:
+        return os.path.abspath(path).startswith(os.getcwd() + os.sep)
+    except OSError:
+        return False  # It went where nothing is any more.

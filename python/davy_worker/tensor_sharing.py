@@ -12,7 +12,7 @@ from typing import Any
 
 
 def share_without_sockets(torch: Any) -> None:
-    """Takes effect for what this process and its children send from now on. Nothing changes where sockets can be had."""
+    """Takes effect for what this process and the children that it forks send from now on. Nothing changes where sockets can be had."""
     if _can_open_unix_sockets():
         return
     from multiprocessing.reduction import ForkingPickler

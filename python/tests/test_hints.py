@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import tempfile
 import unittest
 
 import harness  # noqa: F401  (puts the packages on the path)
@@ -34,6 +35,15 @@ class Hints(unittest.TestCase):
         ring.__cause__ = ring
         others = (ring, PermissionError(errno.EACCES, "no", "/elsewhere/x"), PermissionError(errno.EPERM, "no"))
         self.assertEqual([hint_for(error) for error in others], ["", "", ""])
+
+    def test_a_working_directory_that_is_gone_fails_nothing(self):
+        home, gone = os.getcwd(), tempfile.mkdtemp()
+        os.chdir(gone)
+        try:
+            os.rmdir(gone)
+            self.assertEqual(hint_for(PermissionError(errno.EACCES, "no", "x")), "")
+        finally:
+            os.chdir(home)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
@@ -138,7 +139,9 @@ def _configuration() -> Iterator[str | None]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.properties"
-        path.write_text("python={}\n".format(sys.executable.replace("\\", "\\\\")), encoding="latin-1")
+        python = sys.executable.replace("\\", "\\\\")
+        # Properties files are ISO-8859-1, with \\u for the rest.
+        path.write_text(f"python={python}\n", encoding="latin-1", errors="backslashreplace")
         yield str(path)
 
 
@@ -155,7 +158,10 @@ def _gpu_count() -> int:
     """NVIDIA's, as the server counts them: one device node each; torch takes seconds to say the same."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     found = sum(re.fullmatch(r"nvidia\d+", name) is not None for name in os.listdir("/dev"))
-    return found if visible is None else min(found, len([item for item in visible.split(",") if item.strip()]))
+    if visible is None:
+        return found
+    # CUDA reads up to the first that is none, such as the -1 that switches all of them off.
+    return min(found, len(list(takewhile(lambda item: re.match(r"\s*(\d|GPU-|MIG-)", item), visible.split(",")))))
 
 
 def _show(lines: "queue.Queue[str | None]") -> None:
