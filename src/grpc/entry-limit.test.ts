@@ -25,5 +25,4 @@ test('fields without end are counted on every level', () => {
   assert.equal(hasFewEntries(ModelInferRequestSchema, unknown), false);
   const bytesContents = new Array(MAX_ENTRIES).fill(new Uint8Array());
   assert.equal(ofInputs([{ contents: { bytesContents } }]), false);
-  assert.equal(ofInputs([{ shape: new Array(32 * MAX_ENTRIES).fill(1n) }]), false);
 });

@@ -72,13 +72,26 @@ export abstract class SingleRequest implements CallHandler {
 /** A method that answers one message with one message. */
 export function unary<Input extends DescMessage, Output extends DescMessage>(
   declared: { readonly input: Input; readonly output: Output } & DescMethod,
-  rest: {
-    readonly service?: string;
-    readonly operation: string;
-    readonly permission: Permission;
-    readonly statusOf: StatusOfFault;
-  },
+  rest: UnaryOptions,
   work: (request: MessageShape<Input>, caller: Caller) => MessageShape<Output> | Promise<MessageShape<Output>>,
+): Method {
+  return unaryOf(declared, rest, (message) => decode(declared.input, message), work);
+}
+
+export interface UnaryOptions {
+  /** Where it is not the one that declares the method. */
+  readonly service?: string;
+  readonly operation: string;
+  readonly permission: Permission;
+  readonly statusOf: StatusOfFault;
+}
+
+/** A method whose message is read in a way of its own; `read` throws as `decode` does. */
+export function unaryOf<Request, Output extends DescMessage>(
+  declared: { readonly output: Output } & DescMethod,
+  rest: UnaryOptions,
+  read: (message: Message) => Request,
+  work: (request: Request, caller: Caller) => MessageShape<Output> | Promise<MessageShape<Output>>,
 ): Method {
   const { operation, permission, statusOf } = rest;
   class Unary extends SingleRequest {
@@ -89,7 +102,7 @@ export function unary<Input extends DescMessage, Output extends DescMessage>(
       this.#caller = caller;
     }
     protected override onRequest(message: Message): void {
-      const answer = work(decode(declared.input, message), this.#caller);
+      const answer = work(read(message), this.#caller);
       if (!(answer instanceof Promise)) return this.#answer(answer);
       answer.then((value) => this.#answer(value)).catch((thrown: unknown) => this.fail(thrown));
     }
@@ -126,7 +139,7 @@ export function decode<Input extends DescMessage>(schema: Input, { pieces }: Mes
   }
 }
 
-const TOO_MANY_ENTRIES = `A message has at most ${MAX_ENTRIES} fields. Send tensors as raw_input_contents.`;
+const TOO_MANY_ENTRIES = `A message has at most ${MAX_ENTRIES} fields.`;
 
 /** What every gRPC implementation answers to bytes it cannot read; no Fault, because no other protocol has it. */
 export class UnreadableMessage extends Error {}

@@ -11,14 +11,15 @@ import {
   ModelReadyResponseSchema,
   ServerLiveResponseSchema,
   ServerReadyResponseSchema,
-  type ModelInferRequest,
   type ModelInferResponse,
 } from './gen/open_inference_pb.ts';
-import { unary, type Caller, type Method } from './method.ts';
+import { readInferRequest, type InferRequest } from './infer-request.ts';
+import { unary, unaryOf, type Caller, type Method } from './method.ts';
+import { outputTensor } from './output-tensor.ts';
 import { inferenceRequest, MAX_JOINED_BYTES, tooManyPieces, type PredictionPorts } from './prediction-call.ts';
 import { parsePythonJson } from './reply-json.ts';
 import { inferenceStatus, managementStatus } from './status-of-fault.ts';
-import { outputTensor, requestJson } from './tensor-json.ts';
+import { requestJson } from './tensor-json.ts';
 
 export type OpenInferencePorts = PredictionPorts & {
   readonly management: Pick<ManagementPlane, 'describe'>;
@@ -61,8 +62,11 @@ function methodsOf(service: string, ports: OpenInferencePorts): readonly Method[
         outputs: tensorsOf(models[0]?.['outputs']),
       });
     }),
-    unary(modelInfer, { ...rest, operation: 'predict', statusOf: inferenceStatus }, (request, caller) =>
-      infer(request, caller, ports),
+    unaryOf(
+      modelInfer,
+      { ...rest, operation: 'predict', statusOf: inferenceStatus },
+      readInferRequest,
+      (request, caller) => infer(request, caller, ports),
     ),
   ];
 }
@@ -71,12 +75,13 @@ function methodsOf(service: string, ports: OpenInferencePorts): readonly Method[
 const openInferenceStatus = (fault: Fault) =>
   fault.code === 'bad_request' ? inferenceStatus(fault) : managementStatus(fault);
 
-async function infer(request: ModelInferRequest, caller: Caller, ports: PredictionPorts): Promise<ModelInferResponse> {
+async function infer(request: InferRequest, caller: Caller, ports: PredictionPorts): Promise<ModelInferResponse> {
   const { modelName, modelVersion } = request;
   ports.gate.require(caller.principal, scoped('infer', modelName === '' ? undefined : modelName));
   const left = new AbortController();
   caller.onCancel = () => left.abort();
   const json = await requestJson(request, left.signal);
+  left.signal.throwIfAborted();
   const part: InputPart = { name: 'body', contentType: 'application/json', chunks: [json], bytes: json.length };
   const input = { modelName, version: modelVersion || undefined, parts: [part], sequenceId: undefined };
   const answer = await new Promise<Buffer>((resolve, reject) => {
@@ -102,7 +107,7 @@ async function infer(request: ModelInferRequest, caller: Caller, ports: Predicti
 }
 
 /** Throws Fault `prediction_failed` for a reply that is not the envelope's JSON. */
-function inferResponse(body: Buffer, request: ModelInferRequest): ModelInferResponse {
+function inferResponse(body: Buffer, request: InferRequest): ModelInferResponse {
   const { id, model_name: name, model_version: version, outputs } = jsonObject(body);
   const tensors = Array.isArray(outputs) ? outputs.map(outputTensor).filter((tensor) => tensor !== undefined) : [];
   return create(ModelInferResponseSchema, {
