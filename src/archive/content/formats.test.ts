@@ -194,8 +194,11 @@ describe('names and contents', () => {
         assert.deepEqual(await codes(name, latin1(`\x18\0\0\0${mark}${'\0'.repeat(64)}`)), [
           'unsupported_model_format',
         ]);
-      const inside = Buffer.concat([Buffer.alloc(1024), latin1('\x89HDF\r\n\x1a\n'), Buffer.alloc(64)]);
-      assert.deepEqual(await codes(name, inside), ['unsupported_model_format']);
+      for (const at of [0, 512, 2048, 4096, 65_536]) {
+        const before = Buffer.concat([latin1('GIF8'), Buffer.alloc(at)]).subarray(0, at);
+        const inside = Buffer.concat([before, latin1('\x89HDF\r\n\x1a\n'), Buffer.alloc(64)]);
+        assert.deepEqual(await codes(name, inside), ['unsupported_model_format'], String(at));
+      }
     }
     assert.deepEqual(await codes('saved_model.pbtxt', latin1('meta_graphs {}')), ['unsupported_model_format']);
   });

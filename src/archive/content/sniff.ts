@@ -28,8 +28,8 @@ const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const ZIP_END = latin1('PK\x05\x06');
 
 const HDF5_MAGIC = latin1('\x89HDF\r\n\x1a\n');
-/** A block of the user's own may stand before it; its readers try every power of two. */
-const HDF5_PLACES = [0, 512, 1024, 2048];
+/** A block of the user's own may stand before it: its readers try every power of two from here on. */
+const HDF5_FIRST_BLOCK = 512;
 /** Flatbuffers that are programs: TorchScript, which torch.jit.load knows by this mark alone; ExecuTorch; TensorFlow Lite; ORT. */
 const PROGRAM_MARKS: ReadonlySet<string> = new Set(['PTMF', 'ET12', 'TFL3', 'ORTM']);
 
@@ -66,9 +66,20 @@ export interface Sniffed {
 
 export async function sniff(file: RandomAccess): Promise<Sniffed> {
   const head = Buffer.from(await file.read(0, Math.min(HEAD_BYTES, file.size)));
-  const format = formatOf(head, file.size);
+  const format = (await isHdf5(file, head)) ? 'hdf5' : formatOf(head, file.size);
   const hasZipTail = format !== 'zip' && (await endsAsZip(file));
   return { format, head, hasZipTail };
+}
+
+/** Whatever else the file is: no honest content has the mark at one of these places. */
+async function isHdf5(file: RandomAccess, head: Buffer): Promise<boolean> {
+  const { length } = HDF5_MAGIC;
+  if (head.subarray(0, length).equals(HDF5_MAGIC)) return true;
+  for (let at = HDF5_FIRST_BLOCK; at + length <= file.size; at *= 2) {
+    const found = at + length <= head.length ? head.subarray(at, at + length) : await file.read(at, length);
+    if (HDF5_MAGIC.equals(found)) return true;
+  }
+  return false;
 }
 
 function formatOf(head: Buffer, size: number): Format {
@@ -76,7 +87,6 @@ function formatOf(head: Buffer, size: number): Format {
   if (isSafetensors(head, size)) return 'safetensors';
   for (const [magic, format] of MAGICS) if (head.subarray(0, magic.length).equals(magic)) return format;
   if (PROGRAM_MARKS.has(head.toString('latin1', 4, 8))) return 'flatbuffer';
-  if (HDF5_PLACES.some((at) => head.subarray(at, at + HDF5_MAGIC.length).equals(HDF5_MAGIC))) return 'hdf5';
   if (isBzip2(head) || isLzma(head)) return 'compressed';
   if (isWindowsProgram(head)) return 'executable';
   if (head.length > 262 && head.toString('latin1', 257, 262) === 'ustar') return 'tar';
