@@ -36,10 +36,27 @@ Exit status: 0 everything is allowed, 1 something is denied, 2 the scan could no
 
 /** Scans every path and returns the exit status. */
 export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): Promise<number> {
-  const { scanFile } = await import('../scan/scan-paths.ts');
   const { targets, isComplete } = await collect(io, paths);
+  const scanned = await scanAll(io, targets, flags);
+  if (scanned === undefined) return SCAN_EXIT.interrupted;
+  const hasFailed = scanned.some(({ findings }) => findings.some(({ code }) => code === 'inspection_failed'));
+  const isWhole = isComplete && !hasFailed;
+  if (flags.sarif === true) {
+    const { toSarif } = await import('../scan/sarif.ts');
+    io.stdout.write(`${JSON.stringify(toSarif(scanned, isWhole), undefined, 2)}\n`);
+  } else if (flags.json !== true) io.stdout.write(summary(scanned));
+  if (!isWhole) return SCAN_EXIT.failed;
+  return scanned.some(({ verdict }) => verdict === 'deny') ? SCAN_EXIT.denied : SCAN_EXIT.allowed;
+}
+
+/** Tells of each file as soon as it is scanned. Undefined: somebody interrupted, and what was unpacked is removed. */
+async function scanAll(
+  io: Io,
+  targets: readonly ScanTarget[],
+  flags: ScanFlags,
+): Promise<readonly ScannedFile[] | undefined> {
+  const { scanFile } = await import('../scan/scan-paths.ts');
   const stopping = new AbortController();
-  // A scan that is given up removes what it unpacked.
   const stop = (): void => stopping.abort();
   for (const signal of SIGNALS) process.once(signal, stop);
   const progress = new Progress(io, targets.length);
@@ -53,22 +70,15 @@ export async function scan(io: Io, paths: readonly string[], flags: ScanFlags): 
       if (flags.json === true) io.stdout.write(`${JSON.stringify(file)}\n`);
       else if (flags.sarif !== true) io.stdout.write(describe(file, flags.all === true));
     }
+    return scanned;
   } catch (thrown) {
     if (!stopping.signal.aborted) throw thrown;
     progress.clear();
     io.stderr.write(`Interrupted after ${scanned.length} of ${targets.length} files.\n`);
-    return SCAN_EXIT.interrupted;
+    return undefined;
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop);
   }
-  const hasFailed = scanned.some(({ findings }) => findings.some(({ code }) => code === 'inspection_failed'));
-  const isWhole = isComplete && !hasFailed;
-  if (flags.sarif === true) {
-    const { toSarif } = await import('../scan/sarif.ts');
-    io.stdout.write(`${JSON.stringify(toSarif(scanned, isWhole), undefined, 2)}\n`);
-  } else if (flags.json !== true) io.stdout.write(summary(scanned));
-  if (!isWhole) return SCAN_EXIT.failed;
-  return scanned.some(({ verdict }) => verdict === 'deny') ? SCAN_EXIT.denied : SCAN_EXIT.allowed;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
