@@ -17,6 +17,7 @@ from davy_worker.imports import add_operator_paths, open_archive
 from davy_worker.metric_frames import MetricOutbox
 from davy_worker.prediction_time import prediction_time
 from davy_worker.service import Service
+from davy_worker.start_method import choose_start_method
 from ts import __version__
 from ts.context import Context
 from ts.metrics.metrics_cache import MetricsCache
@@ -59,6 +60,7 @@ def load_model(model: dict[str, Any], outbox: MetricOutbox) -> Service:
             in_force = cage.apply(files)
             frameworks.import_early(model.get("handler"), model_dir)
             logger.info("Restrictions in force: %s", in_force | cage.apply(calls))
+        choose_start_method()
         open_archive(model_dir, model.get("packages"))
         entry = find_entry_point(model.get("handler"), model_dir, model.get("envelope"))
         torch_ready = frameworks.limit_torch(threads)

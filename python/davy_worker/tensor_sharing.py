@@ -7,13 +7,14 @@ torch hands over a descriptor of shared memory through a unix socket. The cage a
 from __future__ import annotations
 
 import ctypes
-import socket
 from typing import Any
+
+from davy_worker.start_method import can_open_unix_sockets
 
 
 def share_without_sockets(torch: Any) -> None:
     """Takes effect for what this process and the children that it forks send from now on. Nothing changes where sockets can be had."""
-    if _can_open_unix_sockets():
+    if can_open_unix_sockets():
         return
     from multiprocessing.reduction import ForkingPickler
 
@@ -32,11 +33,3 @@ def _storage_of(content: bytes) -> Any:
 
     # A storage wants memory that may be written to, and frombuffer at least one byte.
     return torch.frombuffer(bytearray(content), dtype=torch.uint8).untyped_storage() if content else torch.UntypedStorage(0)
-
-
-def _can_open_unix_sockets() -> bool:
-    try:
-        socket.socket(socket.AF_UNIX).close()
-    except OSError:
-        return False
-    return True
