@@ -28,7 +28,24 @@ test('a query of a model URL that is one nameless word is a token', () => {
     const named = `POST /models?url=https://h/m.mar${mark}v%3D1&synchronous=true HTTP/1.1`;
     assert.equal(redactText(named), named);
   }
+  assert.equal(
+    redactText('url=https://proxy?url=https://h/m.mar?SECRET'),
+    'url=https://proxy?url=https://h/m.mar?[redacted]',
+  );
   assert.equal(redactText('GET /models?limit HTTP/1.1'), 'GET /models?limit HTTP/1.1');
+});
+
+test('no line that a model or a client can write takes long', () => {
+  const lines = [
+    'url='.repeat(4096),
+    `${'url='.repeat(512)}?${'a'.repeat(14_000)}=`,
+    `://${'a'.repeat(500)}`.repeat(32),
+    `bearer${' '.repeat(16_000)}"`,
+    'token%253'.repeat(1800),
+  ];
+  const startedAt = performance.now();
+  for (let times = 0; times < 100; times += 1) for (const line of lines) redactText(line);
+  assert.ok(performance.now() - startedAt < 5000);
 });
 
 test('user info of a URL is replaced', () => {
