@@ -7,6 +7,7 @@ import { describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
+import { eventually } from '../support/management-calls.ts';
 import { NOOP, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';
@@ -30,7 +31,7 @@ class Digit(object):
         pass
 
     async def handle(self, data, context):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         return [bytes(row["body"]).decode() for row in data]
 `;
 
@@ -39,7 +40,7 @@ const fill = (store: TestStore): void => {
   store.add('sleepy', SLOW_ECHO, one('responseTimeout: 1\n'));
   store.add('late', SLOW_LOAD(3), { config: 'startupTimeout: 1\n' });
   store.add('patient', SLOW_LOAD(2), { config: 'startupTimeout: 30\nresponseTimeout: 1\n' });
-  store.add('batch', PROBE, one('batchSize: 2\nmaxBatchDelay: 500\n'));
+  store.add('batch', PROBE, one('batchSize: 2\nmaxBatchDelay: 5000\n'));
   store.add('expiring', SLOW_ECHO, one('clientTimeoutInMills: 100\n'));
   store.add('queue', SLOW_ECHO, one('jobQueueSize: 3\n'));
   store.add('ticket', SLOW_ECHO, one('useJobTicket: true\n'));
@@ -66,6 +67,10 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
     await work();
     return suite.server.output().slice(length);
   };
+
+  /** Resolves when the model's first request is in a worker's hands. */
+  const isBusy = (model: string): Promise<unknown> =>
+    suite.server.until(new RegExp(`-${model}_1\\.0-stdout MODEL_LOG - Backend received inference`));
 
   describe('that are started', () => {
     behaviour('10.1', 'same', 'say their pid and Torch worker started. on the model log', async () => {
@@ -147,25 +152,19 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
   describe('that take too long', () => {
     behaviour('13.4', 'same', 'to answer: 500 Worker died., a restart, and the texts that alerts grep', async () => {
       await suite.server.ready('sleepy');
-      const log = await since(async () => {
-        const answer = await say('sleepy', '5:late');
-        assert.deepEqual(
-          [answer.status, answer.text],
-          [500, errorBody(500, 'InternalServerException', 'Worker died.')],
-        );
-        await sleep(100);
-        await suite.server.ready('sleepy');
-        await sleep(150);
-      });
+      const from = suite.server.output().length;
+      const log = (): string => suite.server.output().slice(from);
+      const answer = await say('sleepy', '5:late');
+      assert.deepEqual([answer.status, answer.text], [500, errorBody(500, 'InternalServerException', 'Worker died.')]);
       for (const words of [
         /Number or consecutive unsuccessful inference 1/,
         /Worker disconnected/,
         /Retry worker/,
         /Auto recovery succeeded, reset recoveryStartTS/,
       ]) {
-        assert.match(log, words);
+        await eventually(String(words), () => words.test(log()));
       }
-      assert.doesNotMatch(log, /Auto recovery failed again/);
+      assert.doesNotMatch(log(), /Auto recovery failed again/);
       assert.equal((await say('sleepy', '0:again')).text, 'again');
     });
 
@@ -196,7 +195,8 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
     const together = async (paths: readonly [string, string]): Promise<readonly Probed[]> => {
       await suite.server.ready('batch');
       let probes: readonly Probed[] = [];
-      for (let tries = 0; tries < 10 && !probes.some(({ batch }) => batch === 2); tries += 1) {
+      const isPair = (): boolean => probes.length === 2 && probes.every(({ batch }) => batch === 2);
+      for (let tries = 0; tries < 20 && !isPair(); tries += 1) {
         const busy = suite.server.infer('/predictions/batch', { headers: { 'X-Sleep': '0.1' } });
         await sleep(40);
         probes = (await Promise.all(paths.map((path) => suite.server.infer(path)))).map((answer) => answer.json());
@@ -231,17 +231,20 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
       async () => {
         const started = performance.now();
         assert.equal((await suite.server.infer('/predictions/batch')).json<Probed>().batch, 1);
-        assert.ok(performance.now() - started < 300);
+        assert.ok(performance.now() - started < 2500);
       },
     );
 
     behaviour('10.6', 'same', 'a full queue is 503, and describe shows what waits', async () => {
       await suite.server.ready('queue');
-      const requests = Array.from({ length: 9 }, () => say('queue', '0.3:x'));
-      await sleep(100);
-      const { remainingCapacity, pendingRequests } = (await suite.server.view('queue')).jobQueueStatus;
-      assert.deepEqual([remainingCapacity, pendingRequests], [0, 3]);
-      const answers = await Promise.all(requests);
+      const first = say('queue', '1.5:x');
+      await isBusy('queue');
+      const requests = Array.from({ length: 8 }, () => say('queue', '0:x'));
+      await eventually('the queue is full', async () => {
+        const { remainingCapacity, pendingRequests } = (await suite.server.view('queue')).jobQueueStatus;
+        return remainingCapacity === 0 && pendingRequests === 3;
+      });
+      const answers = await Promise.all([first, ...requests]);
       const statuses = answers.map(({ status }) => status);
       for (const { status, text } of answers) if (status === 503) assert.equal(text, noWorker('queue'));
       assert.ok(statuses.filter((status) => status === 200).length >= 4, statuses.join());
@@ -250,8 +253,8 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
 
     behaviour('10.6', 'same', 'with job tickets a request is refused with 503 while no worker is idle', async () => {
       await suite.server.ready('ticket');
-      const first = say('ticket', '0.4:x');
-      await sleep(100);
+      const first = say('ticket', '1:x');
+      await isBusy('ticket');
       const refused = await say('ticket', '0:y');
       assert.deepEqual([refused.status, refused.text], [503, noWorker('ticket')]);
       assert.equal((await first).status, 200);
@@ -266,16 +269,16 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
       async () => {
         await suite.server.ready('expiring');
         const started = performance.now();
-        const [first, second] = await Promise.all([say('expiring', '0.5:x'), say('expiring', '0:y')]);
+        const [first, second] = await Promise.all([say('expiring', '2:x'), say('expiring', '0:y')]);
         assert.deepEqual([first.status, second.status], [504, 504]);
-        assert.ok(performance.now() - started < 450);
+        assert.ok(performance.now() - started < 1500);
       },
     );
 
     behaviour(
       '10.6',
       'same',
-      'with asyncCommunication requests overtake: ten of 200 ms take far less than two seconds',
+      'with asyncCommunication requests overtake: ten of 500 ms take far less than five seconds',
       async () => {
         await suite.server.ready('digits');
         const started = performance.now();
@@ -284,7 +287,7 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
           digits.map(async (body) => (await suite.server.infer('/predictions/digits', { method: 'POST', body })).text),
         );
         assert.deepEqual(answers, digits);
-        assert.ok(performance.now() - started < 1200);
+        assert.ok(performance.now() - started < 3000);
       },
     );
   });
