@@ -1,14 +1,6 @@
 // One request and its one answer. Whatever the data path does, exactly one response is written, to this socket.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  Fault,
-  releaseBytes,
-  newRequestId,
-  type Clock,
-  type Reader,
-  type Timer,
-  type UnreadAnswers,
-} from '../kernel/index.ts';
+import { Fault, releaseBytes, newRequestId } from '../kernel/index.ts';
 import type {
   AccessEvent,
   Announcements,
@@ -20,6 +12,7 @@ import type {
   Ticket,
 } from '../serving/index.ts';
 import { ANONYMOUS, type Principal } from '../policy/index.ts';
+import { AnswerReader, type ReaderHost } from './answer-reader.ts';
 import type { ByteBudget } from './body.ts';
 import { errorBody, retryAfterOf, statusOf } from './error-answer.ts';
 import { linger } from './linger.ts';
@@ -28,16 +21,13 @@ import { cleanPhrase, isAnswerStatus, type ResponseHeads } from './response-head
 import { Query } from './target.ts';
 
 /** What an exchange needs of its door. */
-export interface ExchangeHost {
+export interface ExchangeHost extends ReaderHost {
   readonly name: AccessEvent['listener'];
   readonly options: HttpOptions;
   readonly heads: ResponseHeads;
-  readonly clock: Clock;
   readonly announcements: Announcements;
   /** Bodies of requests. */
   readonly budget: ByteBudget;
-  /** Answers that their readers have not taken yet. */
-  readonly answers: UnreadAnswers;
 }
 
 /** What an exchange needs of the listener it came in by. */
@@ -51,7 +41,7 @@ export interface Connections {
 
 const NO_HEADERS: readonly Header[] = [];
 
-export class Exchange implements Outlet, Reader {
+export class Exchange implements Outlet {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId = newRequestId();
@@ -71,8 +61,7 @@ export class Exchange implements Outlet, Reader {
   #state: 'open' | 'streaming' | 'ended' = 'open';
   #ticket: Ticket | undefined;
   #bytesHeld = 0;
-  #readLimit: Timer | undefined;
-  #isBlocked = false;
+  #reader: AnswerReader | undefined;
   #isBroken = false;
   #isLast = false;
   #stopLingering: (() => void) | undefined;
@@ -141,7 +130,11 @@ export class Exchange implements Outlet, Reader {
   }
 
   fail(fault: Fault): void {
-    if (this.#state === 'ended') return;
+    if (this.#state === 'ended') {
+      // The answer could not be written: a client that hears nothing would wait for ever.
+      if (!this.response.headersSent) this.response.destroy();
+      return;
+    }
     if (fault.code === 'internal') this.#report(fault);
     if (this.#state === 'streaming') {
       // The status is already gone: a cut connection is the only way left to say that the answer is not whole.
@@ -178,6 +171,8 @@ export class Exchange implements Outlet, Reader {
 
   /** The connection can carry no further request; this one is still answered if it had arrived whole. */
   onBrokenFraming(fault: Fault): void {
+    // Node tells of every further packet as well.
+    if (this.#isBroken) return;
     this.response.shouldKeepAlive = false;
     this.#isBroken = true;
     if (!this.request.complete) this.fail(fault);
@@ -216,7 +211,6 @@ export class Exchange implements Outlet, Reader {
 
   #stream(reply: Reply, isLast: boolean): void {
     const { response } = this;
-    const { maxStreamBufferBytes, writeTimeoutMs } = this.#host.options;
     // Node gathers what is written in one tick into one chunk; every piece is to be one of its own (surface spec 2.7).
     response.cork();
     for (const chunk of reply.body) response.write(chunk);
@@ -226,19 +220,7 @@ export class Exchange implements Outlet, Reader {
       this.#conclude();
       return;
     }
-    // A reader this slow would hold the whole answer in our memory.
-    if (response.writableLength > maxStreamBufferBytes) response.destroy();
-    else this.#host.answers.count(this);
-    if (response.destroyed) return;
-    if (response.writableNeedDrain && !this.#isBlocked) {
-      this.#isBlocked = true;
-      const { socket } = this.request;
-      socket.setTimeout(writeTimeoutMs);
-      response.once('drain', () => {
-        this.#isBlocked = false;
-        socket.setTimeout(0);
-      });
-    }
+    if (response.writableLength > 0 || this.#reader !== undefined) this.#slowReader().onPiece();
   }
 
   #head(
@@ -266,38 +248,20 @@ export class Exchange implements Outlet, Reader {
     if (request.complete || this.isBodyWithheld || this.#isBroken || !hasBody(request)) {
       if (last !== undefined && last.byteLength <= ONE_WRITE_BYTES) response.end(latin1(last), 'latin1');
       else response.end(last);
-      if (response.writableLength > 0) this.#limitReader();
+      if (response.writableLength > 0) this.#slowReader().onWritten();
       return;
     }
     if (last !== undefined) response.write(last);
     this.#stopLingering = linger(request, this.#host.clock, () => response.end());
   }
 
-  /** What a reader leaves lying here counts towards a bound that all answers share, and has to be taken some day. */
-  #limitReader(): void {
-    const { request, response } = this;
-    const { clock, options } = this.#host;
-    this.#host.answers.count(this);
-    if (request.socket.destroyed) return;
-    // Node drops the connection when a blocked write makes no progress for this long.
-    request.socket.setTimeout(options.writeTimeoutMs);
-    // One byte now and then is progress, too.
-    const limitMs = options.writeTimeoutMs + response.writableLength / MIN_READ_BYTES_PER_MS;
-    this.#readLimit = clock.after(limitMs, () => request.socket.destroy());
-  }
-
-  get unreadBytes(): number {
-    return this.response.writableLength;
-  }
-
-  cut(): void {
-    this.request.socket.destroy();
+  #slowReader(): AnswerReader {
+    return (this.#reader ??= new AnswerReader(this.#host, this.request.socket, this.response));
   }
 
   #onClosed(): void {
     this.#pipeline.leave();
-    this.#readLimit?.cancel();
-    this.#host.answers.release(this);
+    this.#reader?.close();
     if (this.#bytesHeld > 0) this.#host.budget.give(this.#bytesHeld);
     if (this.#state !== 'ended') {
       this.#end();
@@ -338,9 +302,6 @@ export class Exchange implements Outlet, Reader {
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
-
-/** As slow as an upload may be (see DEFAULT_LISTENER_LIMITS): about 20 KB/s. */
-const MIN_READ_BYTES_PER_MS = 20;
 
 /** Node puts head and body into one write when the body is text, and into a slower gathered write when it is bytes. */
 const ONE_WRITE_BYTES = 16 * 1024;
