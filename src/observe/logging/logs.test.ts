@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -43,6 +43,23 @@ async function open(t: TestContext, format: 'text' | 'json' = 'text'): Promise<O
 
 const worker = (event: WorkerEvent['event']): WorkerEvent => ({ workerId: '9000', model: 'm', version: '1.0', event });
 const SERVER = 'W-9000-m_1.0 org.pytorch.serve.wlm.WorkerThread';
+
+test('no file stays open where one of them cannot be opened', async (t) => {
+  const { directory, announcements } = await open(t);
+  const logDir = join(directory, 'second');
+  const blocked = join(directory, 'blocked');
+  await writeFile(blocked, '');
+  const options = { announcements, format: 'text', logDir, metricsDir: blocked, consoleFd: undefined } as const;
+  await assert.rejects(createLogs(options), { code: 'invalid_configuration' });
+  const links = await Promise.all(
+    (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+  );
+  assert.deepEqual(
+    links.filter((path) => path.startsWith(logDir)),
+    [],
+  );
+  assert.equal((await readdir(logDir)).length, 3);
+});
 
 test('all five files exist right after the start', async (t) => {
   const { directory } = await open(t);

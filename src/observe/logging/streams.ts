@@ -49,9 +49,11 @@ interface Sink {
 /** Opens everything now, so that an unwritable directory stops the start and not the tenth request. */
 export async function openStreams(options: StreamOptions): Promise<Streams> {
   const { clock } = options;
-  const writers = new Writers(options);
+  await using opened = new AsyncDisposableStack();
+  const writers = opened.adopt(new Writers(options), (started) => started.close());
   const sinks =
     options.routes === undefined ? await usualSinks(options, writers) : await plannedSinks(options, writers);
+  opened.move();
   return {
     emit(record) {
       const now = clock.wallTime();
@@ -66,7 +68,7 @@ export async function openStreams(options: StreamOptions): Promise<Streams> {
     },
     flush: async () => void (await Promise.all(writers.all.map((writer) => writer.flush()))),
     flushSync: () => writers.all.forEach((writer) => writer.flushSync()),
-    close: async () => void (await Promise.all(writers.all.map((writer) => writer.close()))),
+    close: () => writers.close(),
     get droppedLines() {
       return writers.all.reduce((sum, writer) => sum + writer.droppedLines, 0);
     },
@@ -138,6 +140,10 @@ class Writers {
 
   get all(): readonly LineWriter[] {
     return [...this.#files.values(), ...(this.console === undefined ? [] : [this.console])];
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.all.map((writer) => writer.close()));
   }
 
   async file({ path, maxBytes, keep }: Pick<LogFile, 'path'> & Partial<LogFile>): Promise<LineWriter> {
