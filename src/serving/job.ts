@@ -52,7 +52,7 @@ export class Job {
 
   fail(fault: Fault): boolean {
     if (!this.#end()) return false;
-    this.#outlet.fail(fault);
+    this.#refuse(fault);
     return true;
   }
 
@@ -76,7 +76,15 @@ export class Job {
     try {
       this.#outlet.send(reply, isLast);
     } catch (thrown) {
-      this.#outlet.fail(toFault(thrown));
+      this.#refuse(toFault(thrown));
+    }
+  }
+
+  #refuse(fault: Fault): void {
+    try {
+      this.#outlet.fail(fault);
+    } catch {
+      // Nothing is left to say to this client; its connection ends by the limits of the door.
     }
   }
 

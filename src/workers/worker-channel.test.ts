@@ -54,6 +54,17 @@ describe('a worker channel', () => {
     assert.deepEqual(heard, ['done 7: 200 ab, fault 400, 201 cde']);
   });
 
+  it('ends its worker, and nothing else, where the server fails on an answer', () => {
+    const { say, heard, condemned } = setUp();
+    heard.push = () => {
+      throw new TypeError('a bug');
+    };
+    say({ t: 'metric', m: [] });
+    assert.deepEqual(condemned, [
+      { kind: 'protocol', offence: 'an answer that the server failed on (TypeError: a bug)' },
+    ]);
+  });
+
   it('passes pieces on before the end of their batch', () => {
     const { say, run, heard } = setUp();
     run(1);

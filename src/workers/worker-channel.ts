@@ -14,6 +14,8 @@ export interface ChannelOptions {
 
 /** Handler metrics in one frame: more is a flood. */
 const MAX_METRIC_SAMPLES = 10_000;
+/** What the log shows of a failure of the server's own. */
+const MAX_BUG_CHARS = 200;
 const UNKNOWN_BATCH = 'an answer to a batch that is not in hand';
 /** Frames without a result carry no body. */
 const RESULT_FRAMES = new Set(['item', 'done']);
@@ -176,7 +178,8 @@ export class WorkerChannel {
     } catch (error) {
       if (error instanceof Oversize) this.#condemn({ kind: 'oversize_response', bytes: error.bytes });
       else if (error instanceof ProtocolOffence) this.#offend(error.message);
-      else throw error;
+      // A bug of ours that this worker's answer has found ends the worker, and not the server.
+      else this.#offend(`an answer that the server failed on (${String(error).slice(0, MAX_BUG_CHARS)})`);
     }
   }
 
