@@ -47,7 +47,7 @@ export function checkSource(source: string, file: string): void {
 /** Throws `torchscript_operator` for the bytecode of a mobile model, whose operators are the texts `namespace::name` in it. */
 export function checkBytecode(bytes: Uint8Array, file: string): void {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-  for (const [, namespace, name] of text.matchAll(/(\w+)::(\w+)/g))
+  for (const [, namespace, name] of text.matchAll(/\b(\w+)::(\w+)/g))
     checkOperator([namespace as string, name as string], file);
   checkClassNames(text, file);
 }
