@@ -9,11 +9,10 @@ Two ways in:
 Nothing here can be undone by the process afterwards. Whatever cannot be applied raises: the worker must not go on.
 """
 
-import base64
+import binascii
 import ctypes
 import json
 import os
-import platform
 import resource
 import stat
 import struct
@@ -134,12 +133,12 @@ def _allow(ruleset, fd, access, handled):
 
 
 def _load_filter(spec):
-    program = bytearray(base64.b64decode(spec["program"]))
+    program = bytearray(binascii.a2b_base64(spec["program"]))
     for slot in spec["selfSlots"]:
         struct.pack_into("<I", program, slot * _INSTRUCTION_BYTES + 4, os.getpid())
     buffer = ctypes.create_string_buffer(bytes(program), len(program))
     header = struct.pack("HxxxxxxQ", len(program) // _INSTRUCTION_BYTES, ctypes.addressof(buffer))
-    number = _SYS_SECCOMP[platform.machine()]
+    number = _SYS_SECCOMP[os.uname().machine]
     result = _syscall(number, ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(_SECCOMP_FILTER_FLAG_TSYNC), header)
     if result != 0:
         raise OSError("thread %d could not take the filter" % result)

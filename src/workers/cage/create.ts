@@ -1,30 +1,16 @@
 // Builds the cage of a server: looks at the machine, refuses what it cannot promise, wraps one worker at a time.
-import { Fault } from '../../kernel/index.ts';
-import { ARCHITECTURES, type Architecture } from '../../policy/index.ts';
-import { findCgroups, makeWorkerCgroup, type CgroupHost } from './cgroup.ts';
+import { makeWorkerCgroup } from './cgroup.ts';
 import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
 import { Holdings } from './holdings.ts';
-import {
-  canUnshareMounts,
-  installHint,
-  isFinding,
-  judgeLandlock,
-  probeBubblewrap,
-  probeLandlock,
-  type Finding,
-} from './host.ts';
-import { findProgram } from './interpreter.ts';
+import { lookAround, mechanicsOf, type Host, type Mechanics } from './mechanics.ts';
 import { TreeWatch, type TreeBounds } from './tree-watch.ts';
 import { describePlan } from './plan.ts';
-import { wrapProcess, type ProcessCage } from './process-level.ts';
-import { planReach } from './reach.ts';
+import { wrapProcess } from './process-level.ts';
 import { chain } from './root-chain.ts';
 import { stagePaths } from './stage.ts';
-import { WRITABLE, wrapStrict, type StrictCage } from './strict.ts';
+import { WRITABLE, wrapStrict } from './strict.ts';
 import { WantedPaths, withTargets, type Wanted } from './wanted-paths.ts';
-import { sweepWorkerFolders } from './worker-folder.ts';
-import { WorkerUids } from './worker-uids.ts';
 
 /**
  * Finds out whether the level can be had. Throws `invalid_configuration` that names what is missing and the remedy;
@@ -36,91 +22,10 @@ export async function createCage(options: CageOptions): Promise<Cage> {
   return new HostCage(describePlan(mechanics, host), mechanics, host);
 }
 
-/** How a level wraps a worker. */
-export type Mechanics =
-  | { readonly level: 'strict'; readonly cage: StrictCage }
-  | { readonly level: 'process'; readonly cage: ProcessCage }
-  | { readonly level: 'none' };
-
-export interface Host {
-  readonly isRoot: boolean;
-  readonly uids: WorkerUids;
-  readonly canUnshare: boolean;
-  readonly cgroups: CgroupHost | null;
-}
-
-async function lookAround(options: CageOptions): Promise<Host> {
-  const isRoot = process.getuid?.() === 0;
-  return {
-    isRoot,
-    uids: new WorkerUids(options.firstWorkerUid),
-    canUnshare: isRoot && (await canUnshareMounts()),
-    cgroups: options.level === 'none' ? null : findCgroups(),
-  };
-}
-
-async function mechanicsOf(options: CageOptions, host: Host): Promise<Mechanics> {
-  if (options.level === 'none') return { level: 'none' };
-  const architecture = thisArchitecture();
-  const filter = {
-    allowSubprocess: options.allowSubprocess ?? true,
-    allowUnixSockets: options.level === 'strict' && (options.allowUnixSockets ?? false),
-    allowMemfd: host.cgroups !== null,
-  };
-  if (host.isRoot && findProgram('setpriv') === null) {
-    throw refusal(options.level, { missing: 'setpriv is not installed', remedy: installHint('util-linux') });
-  }
-  const landlock = await probeLandlock(options.python);
-  if (options.level === 'process') {
-    if (isFinding(landlock)) throw refusal('process', landlock);
-    const finding = judgeLandlock(landlock.abi);
-    if (finding !== null) throw refusal('process', finding);
-    await sweepWorkerFolders((uid) => host.isRoot && host.uids.includes(uid));
-    return {
-      level: 'process',
-      cage: { architecture, landlock, filter, sharesUid: !host.isRoot, hasOwnShm: host.canUnshare },
-    };
-  }
-  const uid = host.isRoot ? host.uids.take() : undefined;
-  const bubblewrap = await probeBubblewrap(uid);
-  if (uid !== undefined) host.uids.give(uid);
-  if (isFinding(bubblewrap)) throw refusal('strict', bubblewrap);
-  const prlimit = findProgram('prlimit');
-  if (prlimit === null) {
-    throw refusal('strict', { missing: 'prlimit is not installed', remedy: installHint('util-linux') });
-  }
-  const landlockAbi = isFinding(landlock) ? 0 : landlock.abi;
-  const stagePython = isFinding(landlock) || !isReachable(landlock.python, host) ? null : landlock.python;
-  return { level: 'strict', cage: { architecture, bubblewrap, prlimit, landlockAbi, stagePython, filter } };
-}
-
-/** Whether the uids of workers get to a stage's Python: in a home of root's they need private mounts. */
-function isReachable(python: string, { isRoot, canUnshare }: Host): boolean {
-  if (!isRoot) return true;
-  const { blocked, closed } = planReach(withTargets(stagePaths(python)));
-  return closed.length === 0 && (canUnshare || blocked.length === 0);
-}
-
 /** The Python that starts this worker, where it is not started at once. */
 function stageOf(mechanics: Exclude<Mechanics, { level: 'none' }>, { runtime }: WrapRequest): string | null {
   if (mechanics.level === 'process') return mechanics.cage.landlock.python;
   return runtime === 'python' ? null : mechanics.cage.stagePython;
-}
-
-function refusal(level: string, finding: Finding): Fault {
-  return new Fault(
-    'invalid_configuration',
-    `Isolation level "${level}" cannot be had: ${finding.missing}. To get it: ${finding.remedy}`,
-  );
-}
-
-function thisArchitecture(): Architecture {
-  const found = ARCHITECTURES.find((architecture) => architecture === process.arch);
-  if (found !== undefined && process.platform === 'linux') return found;
-  throw new Fault(
-    'invalid_configuration',
-    `Workers can be isolated on Linux for x64 and arm64 only, not on ${process.platform} ${process.arch}.`,
-  );
 }
 
 class HostCage implements Cage {

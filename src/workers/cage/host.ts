@@ -40,8 +40,10 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
     return { missing: `${path} is setuid root`, remedy: `use a kernel with user namespaces and: chmod u-s ${path}` };
   }
   try {
-    const version =
-      /(\d+\.\d+\.\d+)/.exec((await run(path, ['--version'], { timeout: PROBE_TIMEOUT_MS })).stdout)?.[1] ?? '0.0.0';
+    const [told, help] = await Promise.all(
+      ['--version', '--help'].map(async (option) => (await run(path, [option], { timeout: PROBE_TIMEOUT_MS })).stdout),
+    );
+    const version = /(\d+\.\d+\.\d+)/.exec(told ?? '')?.[1] ?? '0.0.0';
     const [major = 0, minor = 0] = version.split('.').map(Number);
     const features = major * 1000 + minor;
     // The first that can bound a tmpfs.
@@ -65,8 +67,7 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
       cwd: '/',
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
-    const { stdout: help } = await run(path, ['--help'], { timeout: PROBE_TIMEOUT_MS });
-    return { path, version, hasDisableUserns: features >= 8, hasBindFd: help.includes('--ro-bind-fd') };
+    return { path, version, hasDisableUserns: features >= 8, hasBindFd: help?.includes('--ro-bind-fd') === true };
   } catch (error) {
     return { missing: `bubblewrap cannot make namespaces: ${lastLine(error)}`, remedy: namespaceHint() };
   }

@@ -1,6 +1,6 @@
 // Tells in an operator's words what holds the workers of this server.
 import type { CagePlan } from './contract.ts';
-import type { Host, Mechanics } from './create.ts';
+import type { Host, Mechanics } from './mechanics.ts';
 import { USEFUL_LANDLOCK_ABI, type StrictCage } from './strict.ts';
 
 export function describePlan(mechanics: Mechanics, host: Host): CagePlan {
