@@ -18,6 +18,7 @@ import type { PackageRequest, PackageProvider } from '../../serving/index.ts';
 import type { AdmissionThreads } from '../admission-thread/admission-threads.ts';
 import { openRegular } from '../models/open-file.ts';
 import { privateDirectory, removeTree } from '../models/private-directory.ts';
+import { errorCode } from '../models/published-download.ts';
 import { Quarantine } from '../models/quarantine.ts';
 import { Turns } from '../models/turns.ts';
 import { PackageIndex, type IndexFile, type PackageIndexOptions } from './package-index.ts';
@@ -128,6 +129,7 @@ export class PackageFolders implements PackageProvider {
         // Two wheels may bring the same file of a shared package: the later one stays, as with pip.
         await rename(join(own.dir, 'files', name), to);
       } catch (cause) {
+        if (!CLASHES.has(errorCode(cause))) throw cause;
         const message = `two of its packages bring ${quote(installed)}, one as a file and one as a folder`;
         throw new Fault('model_error', message, { cause });
       }
@@ -137,6 +139,9 @@ export class PackageFolders implements PackageProvider {
     return size;
   }
 }
+
+/** A file where a folder is wanted, or the other way round. */
+const CLASHES: ReadonlySet<string> = new Set(['EEXIST', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY']);
 
 /** A file of the vetted archive, named by its manifest. */
 async function readRequirements(modelDir: string, file: string): Promise<readonly PinnedRequirement[]> {
