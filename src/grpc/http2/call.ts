@@ -65,6 +65,7 @@ export class Http2Call implements ServerCall, Reader {
   #isEnded = false;
   #hasMessage = false;
   #isHalfClosed = false;
+  #isPaused = false;
   #stall: Timer | undefined;
   #receivedBytes = 0;
   #heldBytes = 0;
@@ -177,11 +178,16 @@ export class Http2Call implements ServerCall, Reader {
   }
 
   pause(): void {
+    this.#isPaused = true;
+    this.#messageLimit?.cancel();
+    this.#messageLimit = undefined;
     this.#stream.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#stream.resume();
+    if (this.#isArriving) this.#watchArrival();
   }
 
   #onData(chunk: Uint8Array): void {
@@ -205,7 +211,7 @@ export class Http2Call implements ServerCall, Reader {
     if (problem !== undefined) this.#refuse(this.#statusOf(problem));
     // Whole messages are the data path's to count from here on.
     if (!this.#reader.isInsideMessage) this.#release();
-    else this.#watchArrival();
+    else if (this.#isArriving) this.#watchArrival();
     if (!this.#hasMessage && !this.#isEnded) this.#host.silent.heard(this);
   }
 
@@ -261,6 +267,11 @@ export class Http2Call implements ServerCall, Reader {
     if (!this.#isHalfClosed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
   }
 
+  /** True where the client owes the rest of a message, and has not been asked to wait. */
+  get #isArriving(): boolean {
+    return this.#reader.isInsideMessage && !this.#isPaused;
+  }
+
   #watchArrival(): void {
     this.#watchStall();
     if (this.#isEnded) return;
@@ -279,7 +290,7 @@ export class Http2Call implements ServerCall, Reader {
     const before = this.#progress;
     this.#stall = this.#host.clock.after(this.#host.limits.stallTimeoutMs, () => {
       this.#stall = undefined;
-      const isWaiting = this.#stream.writableLength > 0 || this.#reader.isInsideMessage;
+      const isWaiting = this.#stream.writableLength > 0 || this.#isArriving;
       if (isWaiting && this.#progress === before) this.#stream.close(constants.NGHTTP2_CANCEL);
       else if (isWaiting) this.#watchStall();
     });
