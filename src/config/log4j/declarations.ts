@@ -82,6 +82,7 @@ class Reader {
     this.#root = root;
     this.#context = context;
     this.#ignored = ignored;
+    if (this.#attribute(root, 'monitorInterval') !== undefined) this.#ignore(root, 'monitorInterval of ');
     for (const section of root.children) if (!KNOWN_SECTIONS.has(kind(section))) this.#ignore(section);
     for (const property of this.#section('properties')) {
       const value = this.#attribute(property, 'value') ?? this.#expand(property.text, property);
