@@ -1,6 +1,6 @@
 // Reads one request body under limits counted in bytes. The chunks stay as they arrived, crumbs excepted.
 import type { IncomingMessage } from 'node:http';
-import { mergeCrumbs } from '../kernel/index.ts';
+import { mergeCrumbs, type ByteBudget } from '../kernel/index.ts';
 
 export interface Body {
   readonly chunks: readonly Uint8Array[];
@@ -8,25 +8,6 @@ export interface Body {
 }
 
 export const NO_BODY: Body = { chunks: [], bytes: 0 };
-
-/** Bytes that one door holds at a time: a thousand slow uploads, or slow readers, must not add up to all memory. */
-export class ByteBudget {
-  #left: number;
-
-  constructor(maxBytes: number) {
-    this.#left = maxBytes;
-  }
-
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false;
-    this.#left -= bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#left += bytes;
-  }
-}
 
 export interface BodyReader {
   onBody(body: Body): void;

@@ -1,10 +1,10 @@
 // One listener's requests, from the parsed head to the answer: framing, size, host, route, key, body, operation.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Fault, toFault, UnreadAnswers, type Clock } from '../kernel/index.ts';
+import { ByteBudget, Fault, toFault, UnreadAnswers, type Clock } from '../kernel/index.ts';
 import { ANONYMOUS, type Gate } from '../policy/index.ts';
 import type { AccessEvent, Announcements } from '../serving/index.ts';
-import { ByteBudget, NO_BODY, readBody, type Body } from './body.ts';
+import { NO_BODY, readBody, type Body } from './body.ts';
 import { Exchange, type Connections, type ExchangeHost } from './exchange.ts';
 import { inspectHead, invalidMessage, type RequestHead } from './framing.ts';
 import { nameOf } from './host-check.ts';

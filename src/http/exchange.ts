@@ -1,6 +1,6 @@
 // One request and its one answer. Whatever the data path does, exactly one response is written, to this socket.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Fault, releaseBytes, newRequestId } from '../kernel/index.ts';
+import { Fault, releaseBytes, newRequestId, type ByteBudget } from '../kernel/index.ts';
 import type {
   AccessEvent,
   Announcements,
@@ -13,7 +13,6 @@ import type {
 } from '../serving/index.ts';
 import { ANONYMOUS, type Principal } from '../policy/index.ts';
 import { AnswerReader, type ReaderHost } from './answer-reader.ts';
-import type { ByteBudget } from './body.ts';
 import { errorBody, retryAfterOf, statusOf } from './error-answer.ts';
 import { linger } from './linger.ts';
 import type { HttpOptions } from './options.ts';

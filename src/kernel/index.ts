@@ -6,6 +6,7 @@ export { Secret, equalSecret } from './secret.ts';
 export { newRequestId } from './ids.ts';
 export { Channel } from './channel.ts';
 export { FINDINGS, makeFinding, type Finding, type FindingCode, type FindingEntry, type Severity } from './findings.ts';
+export { ByteBudget } from './byte-budget.ts';
 export { mergeCrumbs, releaseBytes } from './bytes.ts';
 export { UnreadAnswers, type Reader } from './unread-answers.ts';
 export { displayUrl } from './display-url.ts';

@@ -1,8 +1,7 @@
 // One gRPC call on one HTTP/2 stream: messages in, messages out, exactly one status.
 import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Clock, Reader, Timer, UnreadAnswers } from '../../kernel/index.ts';
+import type { ByteBudget, Clock, Reader, Timer, UnreadAnswers } from '../../kernel/index.ts';
 import { CODE, type CallHandler, type GrpcStatus, type ServerCall } from '../transport.ts';
-import type { ByteBudget } from './byte-budget.ts';
 import { MessageReader, type ReadProblem } from './message-reader.ts';
 import type { SilentCalls } from './silent-calls.ts';
 import { encodeMessage } from './wire.ts';

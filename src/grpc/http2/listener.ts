@@ -12,10 +12,9 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { bindFailure, UnreadAnswers, type Clock } from '../../kernel/index.ts';
+import { bindFailure, ByteBudget, UnreadAnswers, type Clock } from '../../kernel/index.ts';
 import { ConnectionShares } from '../../policy/index.ts';
 import { CODE, type Dispatch, type GrpcTransport, type ListenAddress, type TransportObserver } from '../transport.ts';
-import { ByteBudget } from './byte-budget.ts';
 import { Http2Call, type CallHead, type CallHost } from './call.ts';
 import { SilentCalls } from './silent-calls.ts';
 import { parseTimeout } from './wire.ts';
