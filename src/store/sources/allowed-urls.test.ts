@@ -189,5 +189,7 @@ test('addresses fall into the right class, however they are spelled', () => {
 
 test('what is shown of a URL holds no query, fragment or userinfo', () => {
   assert.equal(displayUrl('https://user:pw@h/x.mar?sig=SECRET#frag'), 'https://h/x.mar');
-  assert.equal(displayUrl('noop.mar'), 'noop.mar');
+  assert.equal(displayUrl('https://user:p@w@h/x.mar'), 'https://h/x.mar');
+  assert.equal(displayUrl('m=https://user:pw@h/x.mar?SECRET'), 'm=https://h/x.mar');
+  for (const plain of ['noop.mar', 'm=noop.mar', 's3://b/k@1']) assert.equal(displayUrl(plain), plain);
 });
