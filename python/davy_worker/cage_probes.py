@@ -970,7 +970,10 @@ def _second_stage():
     """Reads from descriptor 3 what a worker puts on itself before model code runs, and puts it on."""
     line = b""
     while not line.endswith(b"\n"):
-        line += os.read(3, 65536)
+        part = os.read(3, 65536)
+        if not part:
+            sys.exit("the server said nothing")
+        line += part
     stage = json.loads(line)
     if stage:
         # By path: the folder of the two files is closed to this worker.

@@ -53,7 +53,11 @@ export class WorkerProcess implements WorkerHandle {
     this.#spec = spec;
     this.#events = events;
     this.#options = options;
-    this.#start().catch((error: unknown) => this.#end({ kind: 'spawn_failed', message: messageOf(error) }));
+    this.#start().catch((error: unknown) => {
+      // Where there is a process already, its exit gives everything back.
+      this.#killGroup();
+      this.#end({ kind: 'spawn_failed', message: messageOf(error) });
+    });
   }
 
   get pid(): number | undefined {

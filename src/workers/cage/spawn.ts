@@ -12,7 +12,8 @@ export function spawnCaged(command: CagedCommand): ChildProcess {
   const nothing = openSync('/dev/null', 'r');
   try {
     const stdio: ('ignore' | 'pipe' | number)[] = ['ignore', 'pipe', 'pipe', 'pipe', ...command.extraFds];
-    for (const fd of inheritableFds()) {
+    inherited ??= inheritableFds();
+    for (const fd of inherited) {
       if (fd < stdio.length) continue;
       while (stdio.length < fd) stdio.push('ignore');
       stdio[fd] = nothing;
@@ -42,6 +43,9 @@ export function endGroup(pid: number): void {
 }
 
 const O_CLOEXEC = 0o2000000;
+
+/** Looked for once, before there are clients: whatever Node itself opens is closed to children. */
+let inherited: readonly number[] | undefined;
 
 /** Descriptors that this process itself inherited and that Node would hand on: they are covered with /dev/null. */
 function inheritableFds(): number[] {

@@ -12,8 +12,11 @@ const run = promisify(execFile);
 const PREFIX = 'davy-worker';
 /** Of the largest number of files that the watch lets pass, on a busy disk. */
 const REMOVE_TIMEOUT_MS = 60_000;
-/** chmod first: nobody can look into a folder of mode 0300, not even its owner. Neither follows links that it meets. */
-const REMOVE = 'chmod -R u+rwX -- "$1" 2>/dev/null; exec rm -rf -- "$1"';
+/**
+ * chmod first: nobody can look into a folder of mode 0300, not even its owner. Neither follows links that it meets. Twice:
+ * a process that is being killed may still end the call it is in, which makes a file.
+ */
+const REMOVE = 'chmod -R u+rwX -- "$1" 2>/dev/null; rm -rf -- "$1" 2>/dev/null || { sleep 1; exec rm -rf -- "$1"; }';
 
 /** A private folder, for the uid of the worker where that is another one. */
 export function makeWorkerFolder(owner: number | undefined): string {
