@@ -1,14 +1,16 @@
 // A hostile model beside a well-behaved one, through the real server: whatever it does ends in a killed or throttled worker
 // with a named cause, and the neighbour never gives a wrong answer.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { CAGED_LEVELS, HostileServer } from '../support/hostile-server.ts';
 import { NOOP } from '../support/model-store.ts';
+import { descendantsOf, isAlive, processes } from '../support/process-tree.ts';
 import type { RealServer } from '../support/real-server.ts';
 
 const MiB = 1024 ** 2;
@@ -186,11 +188,11 @@ for (const { level, skip } of CAGED_LEVELS) {
       const reply = attack(name, bomb);
       await delay(500);
       const { pid } = await workerOf(name);
-      const family = Number(pid) > 0 ? descendants(Number(pid)) : [];
+      const family = Number(pid) > 0 ? [Number(pid), ...descendantsOf(Number(pid))] : [];
       assert.ok((await reply).status >= 500);
       assert.match(String((await workerOf(name))['lastDeath']), /did not answer|more processes|more memory/);
       await leave(name);
-      await until(() => !family.some(isAlive));
+      await eventually('they all end', () => !family.some(isAlive));
     });
 
     hostile('cannot leave an orphan behind', async () => {
@@ -198,9 +200,9 @@ for (const { level, skip } of CAGED_LEVELS) {
       const marker = `davy-orphan-${level}-${process.pid}`;
       const orphan = `import subprocess, sys\nsubprocess.Popen(["sh", "-c", "sh -c 'sleep 300; : ${marker}' & "])\nreturn ["left"]`;
       assert.deepEqual(await attack(name, orphan), { status: 200, text: 'left' });
-      await until(() => commandLines().some((line) => line.includes(marker)));
+      await eventually('the orphan runs', () => commandLines().some((line) => line.includes(marker)));
       await leave(name);
-      await until(() => !commandLines().some((line) => line.includes(marker)));
+      await eventually('the orphan ends', () => !commandLines().some((line) => line.includes(marker)));
     });
 
     hostile('that fills its temporary folder fills its own, and the next worker has an empty one', async () => {
@@ -348,51 +350,18 @@ class Neighbour {
   }
 }
 
-async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
-  for (let waited = 0; !condition(); waited += 50) {
-    assert.ok(waited < timeoutMs, 'it did not come to pass');
-    await delay(50);
-  }
+/** Of the process and of all below it. */
+function residentBytes(root: number): number {
+  const rss = (pid: number): number => Number(/^RssAnon:\s+(\d+)/m.exec(read(pid, 'status'))?.[1] ?? 0) * 1024;
+  return [root, ...descendantsOf(root)].reduce((sum, pid) => sum + rss(pid), 0);
 }
 
-const statusOf = (pid: number | string): string => {
+const commandLines = (): string[] => processes().map((pid) => read(pid, 'cmdline'));
+
+function read(pid: number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/status`, 'latin1');
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
   } catch {
     return '';
   }
-};
-
-function processes(): { pid: number; parent: number; status: string }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => ({ pid: Number(name), status: statusOf(name) }))
-    .map(({ pid, status }) => ({ pid, status, parent: Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0) }));
-}
-
-function descendants(root: number): number[] {
-  const all = processes();
-  const found = new Set([root]);
-  for (let size = 0; size !== found.size;) {
-    size = found.size;
-    for (const { pid, parent } of all) if (found.has(parent)) found.add(pid);
-  }
-  return [...found];
-}
-
-function residentBytes(root: number): number {
-  const rss = (pid: number): number => Number(/^RssAnon:\s+(\d+)/m.exec(statusOf(pid))?.[1] ?? 0) * 1024;
-  return descendants(root).reduce((sum, pid) => sum + rss(pid), 0);
-}
-
-const isAlive = (pid: number): boolean => !/^State:\s+[ZX]|^$/m.test(statusOf(pid)) && existsSync(`/proc/${pid}`);
-
-function commandLines(): string[] {
-  return processes().map(({ pid }) => {
-    try {
-      return statSync(`/proc/${pid}`).isDirectory() ? readFileSync(`/proc/${pid}/cmdline`, 'latin1') : '';
-    } catch {
-      return '';
-    }
-  });
 }

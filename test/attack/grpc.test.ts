@@ -1,7 +1,13 @@
 // Hostile gRPC clients: broken frames, floods and vanishing peers cost the caller's own call and nothing else.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect as connectHttp2, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from 'node:http2';
+import {
+  connect as connectHttp2,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import { connect } from 'node:net';
 import { after, before, suite, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -10,6 +16,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { GRPCInferenceService, ModelInferRequestSchema } from '../../src/grpc/gen/open_inference_pb.ts';
 import { InferenceAPIsService, PredictionsRequestSchema } from '../../src/grpc/gen/inference_pb.ts';
 import { MAX_SILENT } from '../../src/grpc/http2/silent-calls.ts';
+import { eventually } from '../support/eventually.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { openStage, replyOf, type Stage } from '../support/grpc-fakes.ts';
@@ -43,6 +50,35 @@ interface Ending {
   readonly message: string | undefined;
 }
 
+/** A call by hand: whoever has it writes to it, and ends it or not. */
+function openCall(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders = {},
+): { readonly stream: ClientHttp2Stream; readonly ending: Promise<Ending> } {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': PATH,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    authorization: 'Bearer infer',
+    ...headers,
+  });
+  const seen: Record<string, unknown> = {};
+  stream.on('response', (head) => Object.assign(seen, head));
+  stream.on('trailers', (trailers) => Object.assign(seen, trailers));
+  stream.on('error', () => undefined);
+  const ending = new Promise<Ending>((resolve) =>
+    stream.on('close', () =>
+      resolve({
+        httpStatus: seen[':status'] as number | undefined,
+        grpcStatus: seen['grpc-status'] as string | undefined,
+        message: seen['grpc-message'] as string | undefined,
+      }),
+    ),
+  );
+  return { stream: stream.resume(), ending };
+}
+
 /** Sends raw bytes as one call and waits for its end. */
 function callRaw(
   session: ClientHttp2Session,
@@ -50,30 +86,10 @@ function callRaw(
   headers: OutgoingHttpHeaders = {},
   isEnding = true,
 ): Promise<Ending> {
-  return new Promise((resolve) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': PATH,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      authorization: 'Bearer infer',
-      ...headers,
-    });
-    const seen: Record<string, unknown> = {};
-    stream.on('response', (head) => Object.assign(seen, head));
-    stream.on('trailers', (trailers) => Object.assign(seen, trailers));
-    stream.on('error', () => undefined);
-    stream.on('close', () =>
-      resolve({
-        httpStatus: seen[':status'] as number | undefined,
-        grpcStatus: seen['grpc-status'] as string | undefined,
-        message: seen['grpc-message'] as string | undefined,
-      }),
-    );
-    stream.resume();
-    stream.write(body);
-    if (isEnding) stream.end();
-  });
+  const { stream, ending } = openCall(session, headers);
+  stream.write(body);
+  if (isEnding) stream.end();
+  return ending;
 }
 
 suite('hostile gRPC clients', () => {
@@ -146,11 +162,11 @@ suite('hostile gRPC clients', () => {
     const slow = framed(toBinary(PredictionsRequestSchema, create(PredictionsRequestSchema, { modelName: 'slow' })));
     const before = stage.requests.length;
     const endings = clients.map((client) => callRaw(client, slow));
-    await eventually(() => stage.requests.length === before + 20);
+    await eventually('all calls are with the model', () => stage.requests.length === before + 20);
     for (const client of clients) client.destroy();
     await Promise.all(endings);
     const ids = stage.requests.slice(before).map((request) => request.requestId);
-    await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
+    await eventually('every job is cancelled', () => ids.every((id) => stage.cancelled.includes(id)));
   });
 
   test('calls without a message, whose clients vanish, end nothing but themselves', async () => {
@@ -171,7 +187,7 @@ suite('hostile gRPC clients', () => {
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
     for (const client of clients) client.destroy();
-    await eventually(() => stage.access.length === before + 250);
+    await eventually('every call is over', () => stage.access.length === before + 250);
     await stillServes();
     process.off('uncaughtExceptionMonitor', note);
     assert.deepEqual(uncaught, []);
@@ -184,14 +200,14 @@ suite('hostile gRPC clients', () => {
     const before = stage.requests.length;
     for (let at = 0; at < 300; at++)
       call.write(create(PredictionsRequestSchema, { modelName: 'slow', sequenceId: 's' }));
-    await eventually(() => stage.requests.length - before >= 64);
+    await eventually('as many as may wait do', () => stage.requests.length - before >= 64);
     await new Promise((resolve) => setTimeout(resolve, 50));
     const taken = stage.requests.length - before;
     // Messages of a chunk that was already read are taken; the rest of the stream waits.
     assert.ok(taken < 300, String(taken));
     call.cancel();
     const ids = stage.requests.slice(before).map((request) => request.requestId);
-    await eventually(() => ids.every((id) => stage.cancelled.includes(id)));
+    await eventually('every job is cancelled', () => ids.every((id) => stage.cancelled.includes(id)));
   });
 
   test('a message in crumbs is refused before it costs many times its size', async () => {
@@ -231,7 +247,7 @@ suite('hostile gRPC clients', () => {
         stream.on('error', () => undefined);
       }
     }
-    await eventually(() => refused > 0 && refused === opened - MAX_SILENT);
+    await eventually('those beyond the bound are refused', () => refused > 0 && refused === opened - MAX_SILENT);
     await stillServes();
     for (const client of silent) client.destroy();
   });
@@ -270,7 +286,7 @@ test('a server that stops lets calls in flight end, and cuts those that do not',
   const second = client.serverStream(streamPredictions, request, { key: 'infer' });
   const cut = new Promise<{ code?: number }>((resolve) => second.on('error', resolve));
   second.resume();
-  await eventually(() => held.length === 2);
+  await eventually('both are with the model', () => held.length === 2);
   const closed = stage.close(300);
   held[0]?.();
   assert.equal(Buffer.from((await first).prediction).toString(), 'late');
@@ -314,10 +330,10 @@ test('answers that nobody reads stay under one bound for all calls together, and
     });
     call.on('error', () => undefined);
     call.end(good);
-    await eventually(() => stage.requests.length === at + 1);
+    await eventually('the call is with the model', () => stage.requests.length === at + 1);
   }
   // 30 of 50 MiB each against a bound of 512 MiB.
-  await eventually(() => stage.cancelled.length >= 19);
+  await eventually('those beyond the bound are cancelled', () => stage.cancelled.length >= 19);
   assert.ok(stage.cancelled.length <= 25, String(stage.cancelled.length));
   using client = new GrpcClient(stage.inferencePort);
   const request = create(PredictionsRequestSchema, { modelName: 'm', modelVersion: '1.0' });
@@ -400,9 +416,9 @@ test('hundreds of health watchers all hear of a change, and of nothing else', as
       watch.end(framed(Buffer.alloc(0)));
     }
   }
-  await eventually(() => states.get(1) === 600);
+  await eventually('every watch has its first answer', () => states.get(1) === 600);
   stage.isHealthy = false;
-  await eventually(() => {
+  await eventually('every watcher knows of the change', () => {
     clock.advance(1000);
     return states.get(2) === 600;
   });
@@ -414,7 +430,7 @@ test('hundreds of health watchers all hear of a change, and of nothing else', as
     ],
   );
   for (const client of clients) client.destroy();
-  await eventually(() => stage.access.length === 600);
+  await eventually('every watch is over', () => stage.access.length === 600);
   await stage.close(0);
 });
 
@@ -440,7 +456,7 @@ test('what a client left unread is let go of when it leaves', async () => {
       ),
       frame(FRAME.data, END_STREAM, 1, good),
     );
-    await eventually(() => stage.access.length > at);
+    await eventually('the call is over', () => stage.access.length > at);
     await new Promise((resolve) => setTimeout(resolve, 20));
     client.socket.resetAndDestroy();
   }
@@ -471,34 +487,11 @@ test('a connection that never speaks is closed', async () => {
 
 /** One message, one byte to a frame. */
 function callInCrumbs(session: ClientHttp2Session, bytes: number): Promise<Ending> {
-  return new Promise((resolve) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': PATH,
-      'content-type': 'application/grpc',
-      authorization: 'Bearer infer',
-    });
-    const seen: Record<string, unknown> = {};
-    stream.on('response', (head) => Object.assign(seen, head));
-    stream.on('trailers', (trailers) => Object.assign(seen, trailers));
-    stream.on('error', () => undefined);
-    stream.on('close', () =>
-      resolve({
-        httpStatus: seen[':status'] as number | undefined,
-        grpcStatus: seen['grpc-status'] as string | undefined,
-        message: seen['grpc-message'] as string | undefined,
-      }),
-    );
-    stream.resume();
-    stream.write(framed(new Uint8Array(bytes)).subarray(0, 5));
-    const next = (left: number): void => {
-      if (left > 0 && !stream.destroyed) stream.write(Buffer.alloc(1), () => next(left - 1));
-    };
-    next(bytes);
-  });
-}
-
-async function eventually(isTrue: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 400 && !isTrue(); attempt++) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(isTrue());
+  const { stream, ending } = openCall(session);
+  stream.write(framed(new Uint8Array(bytes)).subarray(0, 5));
+  const next = (left: number): void => {
+    if (left > 0 && !stream.destroyed) stream.write(Buffer.alloc(1), () => next(left - 1));
+  };
+  next(bytes);
+  return ending;
 }

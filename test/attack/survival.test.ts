@@ -1,9 +1,10 @@
 // A worker that will not end, or lets others outlive it: whatever it does with signals, its socket and its children, it ends,
 // its model can be removed, and nobody is left.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
+import { isAlive, processes } from '../support/process-tree.ts';
 import { OBEY } from '../support/probe-handlers.ts';
 import { CAGED_LEVELS, HostileServer } from '../support/hostile-server.ts';
 
@@ -51,7 +52,7 @@ for (const { level, skip } of CAGED_LEVELS) {
       const { pid } = await hostile.workerOf(name);
       assert.ok(isAlive(Number(pid)));
       await hostile.leave(name);
-      await until(() => !isAlive(Number(pid)));
+      await eventually('the worker ends', () => !isAlive(Number(pid)));
     });
 
     worker('that closes its socket and lives on is ended, and the next one serves', async () => {
@@ -59,8 +60,11 @@ for (const { level, skip } of CAGED_LEVELS) {
       const { pid } = await hostile.workerOf(name);
       assert.ok((await hostile.attack(name, 'import os, time\nos.close(3)\ntime.sleep(600)')).status >= 500);
       await hostile.namesCause(name, /closed its frame socket/);
-      await until(() => !isAlive(Number(pid)));
-      await until(async () => (await hostile.attack(name, 'return ["back"]')).text === 'back');
+      await eventually('the worker ends', () => !isAlive(Number(pid)));
+      await eventually(
+        'a new worker answers',
+        async () => (await hostile.attack(name, 'return ["back"]')).text === 'back',
+      );
       await hostile.leave(name);
     });
 
@@ -78,8 +82,11 @@ for (const { level, skip } of CAGED_LEVELS) {
       ].join('\n');
       assert.ok((await hostile.attack(name, code)).status >= 500);
       await hostile.namesCause(name, /exited with status 5/);
-      await until(async () => (await hostile.attack(name, 'return ["back"]')).text === 'back');
-      await until(() => !names().includes(marker));
+      await eventually(
+        'a new worker answers',
+        async () => (await hostile.attack(name, 'return ["back"]')).text === 'back',
+      );
+      await eventually('its children end', () => !names().includes(marker));
       await hostile.leave(name);
     });
 
@@ -173,8 +180,8 @@ for (const { level, skip } of CAGED_LEVELS) {
 
 /** Of all processes that are alive. */
 function names(): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
+  return processes()
+    .filter(isAlive)
     .map((pid) => {
       try {
         return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
@@ -182,19 +189,4 @@ function names(): string[] {
         return '';
       }
     });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return existsSync(`/proc/${pid}`) && !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch {
-    return false;
-  }
-}
-
-async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
-  for (let waited = 0; !(await condition()); waited += 100) {
-    assert.ok(waited < timeoutMs, 'it did not come to pass');
-    await delay(100);
-  }
 }

@@ -4,7 +4,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe } from 'node:test';
 import { describeWithServer } from '../support/compat-suite.ts';
-import { eventually, managementCalls, refuses, says } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
+import { managementCalls, refuses, says } from '../support/management-calls.ts';
 import { NOOP, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
 

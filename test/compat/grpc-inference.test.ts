@@ -13,6 +13,7 @@ import {
   type PredictionResponse,
 } from '../../src/grpc/gen/inference_pb.ts';
 import { behaviour } from './behaviour.ts';
+import { eventually } from '../support/eventually.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { openStage, replyOf, type Script, type Stage } from '../support/grpc-fakes.ts';
 
@@ -242,7 +243,7 @@ suite('gRPC inference', () => {
       assert.ok(performance.now() - started < 2000);
       const seen = stage.requests.at(-1);
       assert.ok(seen?.timeoutMs !== undefined && seen.timeoutMs > 0 && seen.timeoutMs <= 150, String(seen?.timeoutMs));
-      await eventually(() => stage.cancelled.includes(seen.requestId));
+      await eventually('the job is cancelled', () => stage.cancelled.includes(seen.requestId));
     },
   );
 
@@ -250,16 +251,16 @@ suite('gRPC inference', () => {
     const call = client.serverStream(streamPredictions, request('slow'), { key });
     call.on('error', () => undefined);
     const before = stage.requests.length;
-    await eventually(() => stage.requests.length > before);
+    await eventually('the call is with the model', () => stage.requests.length > before);
     call.cancel();
     const id = stage.requests.at(-1)?.requestId ?? '';
-    await eventually(() => stage.cancelled.includes(id));
+    await eventually('the job is cancelled', () => stage.cancelled.includes(id));
     assert.equal(stage.access.at(-1)?.status, 1);
   });
 
   behaviour('11', 'same', 'every gRPC call is one access line with its gRPC status', async () => {
     await text('m');
-    await eventually(() => stage.access.length > 0);
+    await eventually('the call is in the log', () => stage.access.length > 0);
     const { method, target, protocol, status, listener } = stage.access.at(-1)!;
     assert.deepEqual(
       [listener, method, target, protocol, status],
@@ -276,8 +277,3 @@ suite('gRPC inference', () => {
     }
   });
 });
-
-async function eventually(isTrue: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 200 && !isTrue(); attempt++) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(isTrue());
-}

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { describeWithServer } from '../support/compat-suite.ts';
-import { eventually, managementCalls, refuses, says } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
+import { managementCalls, refuses, says } from '../support/management-calls.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
+import { isAlive } from '../support/process-tree.ts';
 import { behaviour } from './behaviour.ts';
 
 const INIT_ERROR =
@@ -474,11 +476,3 @@ describeWithServer(
     );
   },
 );
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}

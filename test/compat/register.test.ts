@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import { buildZip } from '../attack/archives.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
-import { eventually, managementCalls, refuses, says } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
+import { managementCalls, refuses, says } from '../support/management-calls.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { behaviour } from './behaviour.ts';
 

@@ -7,7 +7,7 @@ import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
-import { eventually } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { ADDER, STREAMED_ADDER } from '../support/sequence-handlers.ts';
 import { behaviour } from './behaviour.ts';

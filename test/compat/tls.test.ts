@@ -13,7 +13,7 @@ import { credentials } from '@grpc/grpc-js';
 import { InferenceAPIsService } from '../../src/grpc/gen/inference_pb.ts';
 import { startCompatServer, type CompatServer } from '../support/compat-server.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
-import { eventually } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
 import { freePorts } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';

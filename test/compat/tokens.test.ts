@@ -6,7 +6,7 @@ import { errorBody, startCompatServer } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { exchange, type Exchanged } from '../support/http-exchange.ts';
 import { isRefused, KEY_REFUSED, keyFileIn, keysIn, TOKEN_REFUSED, type KeyFile } from '../support/key-file.ts';
-import { eventually } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { PROBE, type Probed } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';

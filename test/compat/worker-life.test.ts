@@ -7,7 +7,7 @@ import { describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorBody } from '../support/compat-server.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
-import { eventually } from '../support/management-calls.ts';
+import { eventually } from '../support/eventually.ts';
 import { NOOP, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
 import { behaviour } from './behaviour.ts';

@@ -1,11 +1,8 @@
 // The calls of the management API that tests make all the time, and what they assert about the answers.
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { errorBody, statusBody } from './compat-server.ts';
 import type { Suite } from './compat-suite.ts';
 import type { Exchanged } from './http-exchange.ts';
-
-const WAIT_MS = 30_000;
 
 export interface ManagementCalls {
   /** `POST /models?{query}`. */
@@ -40,13 +37,4 @@ export function says(answer: Exchanged, status: number, message: string): void {
 /** TorchServe's JSON error, byte for byte. */
 export function refuses(answer: Exchanged, status: number, type: string, message: string): void {
   assert.deepEqual([answer.status, answer.text], [status, errorBody(status, type, message)]);
-}
-
-/** Waits for something that happens in its own time. Rejects after half a minute. */
-export async function eventually(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!(await isSo())) {
-    if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
-    await sleep(20);
-  }
 }

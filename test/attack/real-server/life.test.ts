@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeModelStore, NOOP, type TestStore } from '../../support/model-store.ts';
+import { descendantsOf, isAlive } from '../../support/process-tree.ts';
 import { startRealServer, type RealServer } from '../../support/real-server.ts';
-import { descendantsOf, isAlive } from './siege.ts';
 
 const SPIN = `
 def handle(data, context):

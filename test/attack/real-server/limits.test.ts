@@ -8,8 +8,9 @@ import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32, deflateSync } from 'node:zlib';
 import { exchangeRaw } from '../../support/http-doors.ts';
+import { descendantsOf } from '../../support/process-tree.ts';
 import { NOOP, SLOW_ECHO } from '../../support/model-store.ts';
-import { descendantsOf, describeSiege, openFiles, residentBytes } from './siege.ts';
+import { describeSiege, openFiles, residentBytes } from './siege.ts';
 
 const HANGING = `
 import time

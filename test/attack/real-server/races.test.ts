@@ -4,7 +4,8 @@ import { request } from 'node:http';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NOOP, SLOW_ECHO } from '../../support/model-store.ts';
-import { descendantsOf, describeSiege, isAlive, openFiles } from './siege.ts';
+import { descendantsOf, isAlive } from '../../support/process-tree.ts';
+import { describeSiege, openFiles } from './siege.ts';
 
 const SLOW_TO_LOAD = `
 import time

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeModelStore, type TestStore } from '../../support/model-store.ts';
+import { descendantsOf, isAlive } from '../../support/process-tree.ts';
 import { startRealServer, type RealServer } from '../../support/real-server.ts';
 
 /** Rule 1: liveness within a second, during and after. */
@@ -102,39 +103,8 @@ export function describeSiege(
   });
 }
 
-/** Every process below this one. */
-export function descendantsOf(root: number): number[] {
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
-    const stat = /^\d+$/.test(name) ? statOf(Number(name)) : undefined;
-    if (stat !== undefined) children.set(stat.parent, [...(children.get(stat.parent) ?? []), Number(name)]);
-  }
-  const found: number[] = [];
-  for (let next = [root]; next.length > 0;) {
-    next = next.flatMap((pid) => children.get(pid) ?? []);
-    found.push(...next);
-  }
-  return found;
-}
-
-export function isAlive(pid: number): boolean {
-  const stat = statOf(pid);
-  return stat !== undefined && stat.state !== 'Z';
-}
-
 export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
 export const openFiles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
-
-function statOf(pid: number): { readonly state: string; readonly parent: number } | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state = '', parent] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state, parent: Number(parent) };
-  } catch {
-    // It ended while we looked.
-    return undefined;
-  }
-}
