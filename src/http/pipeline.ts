@@ -14,10 +14,11 @@ export const MAX_AHEAD_TOGETHER = 16_384;
 export class AheadCount {
   #value = 0;
 
-  /** False: there are too many. */
+  /** False: there are too many, and this one is not counted. */
   add(): boolean {
+    if (this.#value === MAX_AHEAD_TOGETHER) return false;
     this.#value += 1;
-    return this.#value <= MAX_AHEAD_TOGETHER;
+    return true;
   }
 
   remove(count: number): void {
@@ -49,10 +50,9 @@ export class Pipeline {
    */
   enter(): 'accepted' | 'last' | 'dropped' {
     if (this.#waiting > MAX_AHEAD || this.latest?.isLastOnConnection) return this.#drop();
-    this.#waiting += 1;
-    if (this.#waiting === 1) return 'accepted';
     // Others run far ahead as well; the clients that ask and wait are not to pay for it.
-    if (!this.#together.add()) this.#socket.destroy();
+    if (this.#waiting > 0 && !this.#together.add()) return this.#cut();
+    this.#waiting += 1;
     return this.#waiting > MAX_AHEAD ? 'last' : 'accepted';
   }
 
@@ -64,9 +64,14 @@ export class Pipeline {
 
   /** It costs memory all the same, for as long as the connection lives. */
   #drop(): 'dropped' {
+    if (this.#dropped === MAX_DROPPED || !this.#together.add()) return this.#cut();
     if (this.#dropped === 0) this.#socket.once('close', () => this.#together.remove(this.#dropped));
     this.#dropped += 1;
-    if (!this.#together.add() || this.#dropped > MAX_DROPPED) this.#socket.destroy();
+    return 'dropped';
+  }
+
+  #cut(): 'dropped' {
+    this.#socket.destroy();
     return 'dropped';
   }
 }
