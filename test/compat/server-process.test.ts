@@ -92,8 +92,8 @@ describe('torchserve as a process', () => {
     until(pattern: RegExp): Promise<void>;
     readonly child: ChildProcess;
   }
-  const run = (file: string, args: readonly string[], env: Record<string, string> = {}): Run => {
-    const child = spawn(file, args, { cwd: dir, env: { ...environment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const run = (file: string, args: readonly string[], env: Record<string, string> = {}, cwd = dir): Run => {
+    const child = spawn(file, args, { cwd, env: { ...environment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     started.push(child);
     let text = '';
     for (const stream of [child.stdout, child.stderr]) {
@@ -112,6 +112,16 @@ describe('torchserve as a process', () => {
     };
   };
   const torchserve = (...args: string[]): Run => run(process.execPath, [BIN, ...args]);
+  /** A server that stays with its caller, with further flags, once it serves. */
+  const serve = async (...flags: string[]): Promise<Run> => {
+    const server = torchserve('--foreground', '--ts-config', 'ts.properties', '--model-store', store.dir, ...flags);
+    await server.until(/^Model server started\.$/m);
+    return server;
+  };
+  const stops = async (server: Run): Promise<void> => {
+    await says(['--stop'], 0, 'TorchServe has stopped.\n');
+    await server.closed;
+  };
   const says = async (args: readonly string[], status: number, text: string): Promise<void> => {
     const command = torchserve(...args);
     assert.deepEqual([await command.closed, command.output()], [status, text]);
@@ -203,16 +213,13 @@ describe('torchserve as a process', () => {
       await says(['--stop'], 0, 'TorchServe already stopped.\n');
       assert.equal(existsSync(pidFile()), false);
 
-      const server = torchserve('--foreground', '--ts-config', 'ts.properties', '--model-store', store.dir, '--ncs');
-      await server.until(/^Model server started\.$/m);
+      const server = await serve('--ncs');
       server.child.kill('SIGKILL');
       await server.closed;
       assert.ok(existsSync(pidFile()), 'a killed server removes nothing');
-      const again = torchserve('--foreground', '--ts-config', 'ts.properties', '--model-store', store.dir, '--ncs');
-      await again.until(/^Model server started\.$/m);
+      const again = await serve('--ncs');
       assert.match(again.output(), /^Removing orphan pid file\.$/m);
-      await says(['--stop'], 0, 'TorchServe has stopped.\n');
-      await again.closed;
+      await stops(again);
     },
   );
 
@@ -231,22 +238,17 @@ describe('torchserve as a process', () => {
   );
 
   behaviour('7.1', 'same', 'a second server on ports that are taken fails to bind, says where, and ends', async () => {
-    const flags = ['--foreground', '--ts-config', 'ts.properties', '--model-store', store.dir, '--ncs'];
-    const first = torchserve(...flags);
-    await first.until(/^Model server started\.$/m);
+    const first = await serve('--ncs');
     // Another temporary directory, so that the pid file is not in the way, and everything else of its own but the ports.
     const other = join(dir, 'logs-of-another');
     writeFileSync(join(other, 'ts.properties'), [...settings(), `state_dir=${join(other, 'state')}`, ''].join('\n'));
-    const child = spawn(process.execPath, [BIN, ...flags], { cwd: other, env: { ...environment(), TMPDIR: other } });
-    let text = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-    const [code] = (await once(child, 'close')) as [number | null];
-    assert.equal(code, 1, text);
-    assert.match(text, new RegExp(`Failed to bind to address: \\S*127\\.0\\.0\\.1:${ports[0]}`));
+    const flags = ['--foreground', '--ts-config', 'ts.properties', '--model-store', store.dir, '--ncs'];
+    const second = run(process.execPath, [BIN, ...flags], { TMPDIR: other }, other);
+    assert.equal(await second.closed, 1, second.output());
+    assert.match(second.output(), new RegExp(`Failed to bind to address: \\S*127\\.0\\.0\\.1:${ports[0]}`));
     assert.equal(first.child.exitCode, null);
     assert.equal((await exchange(`http://127.0.0.1:${ports[0]}/ping`)).status, 200);
-    await says(['--stop'], 0, 'TorchServe has stopped.\n');
-    await first.closed;
+    await stops(first);
   });
 
   behaviour(
