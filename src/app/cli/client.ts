@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly tokenFile?: string;
   /** PEM file of the authority that signed the server's certificate. */
   readonly ca?: string;
+  /** Ends the calls that are under way; they fail with `server_unreachable`. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Call {
@@ -45,14 +47,17 @@ export async function callJson(io: Io, server: ServerOptions, call: Call): Promi
 
 export async function callText(io: Io, server: ServerOptions, call: Call): Promise<ReadAnswer> {
   const response = await callServer(io, server, call);
-  return { status: response.statusCode ?? 0, text: (await readAll(response)).toString('utf8') };
+  const body = await readAll(response).catch((cause: unknown) => {
+    throw unreachable(addressOf(server, call), cause as NodeJS.ErrnoException);
+  });
+  return { status: response.statusCode ?? 0, text: body.toString('utf8') };
 }
 
 /** Resolves with the head of a successful answer; its body is still to be read. */
 export async function callServer(io: Io, server: ServerOptions, call: Call): Promise<IncomingMessage> {
   const { token, from } = chooseToken(io, call.key, server.tokenFile);
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` };
-  const response = await send(addressOf(server, call), server.ca, call, { ...authorization, ...call.headers });
+  const response = await send(server, call, { ...authorization, ...call.headers });
   const status = response.statusCode ?? 0;
   if (status < 400) return response;
   throw refusal(status, (await readAll(response)).toString('utf8'), call, from);
@@ -61,12 +66,9 @@ export async function callServer(io: Io, server: ServerOptions, call: Call): Pro
 const addressOf = (server: ServerOptions, call: Call): string =>
   call.key === 'inference' ? server.inference : server.management;
 
-function send(
-  address: string,
-  ca: string | undefined,
-  call: Call,
-  headers: Readonly<Record<string, string>>,
-): Promise<IncomingMessage> {
+function send(server: ServerOptions, call: Call, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+  const { ca, signal } = server;
+  const address = addressOf(server, call);
   const target = parseTarget(address);
   const options = {
     ...target.options,
@@ -78,6 +80,7 @@ function send(
       ...headers,
     },
     ...(ca !== undefined && { ca: readAuthority(ca) }),
+    ...(signal !== undefined && { signal }),
   };
   return new Promise((resolve, reject) => {
     const request = (target.isTls ? httpsRequest : httpRequest)(options, resolve);

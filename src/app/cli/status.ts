@@ -25,6 +25,8 @@ export interface StatusOptions extends ServerOptions, JsonOption {
 
 /** How often a server that is starting is asked. */
 const POLL_MS = 200;
+/** How long the last answer may take. */
+const LAST_ANSWER_MS = 2000;
 
 /** Exit status 0 only for a healthy server; with `--wait`, only for one whose workers are all ready. */
 export async function status(io: Io, options: StatusOptions): Promise<number> {
@@ -58,9 +60,11 @@ async function readStatus(io: Io, options: ServerOptions): Promise<ServerStatus>
 /** The first status with every worker ready, else the last one seen; throws `server_unreachable` where there was none. */
 async function whenReady(io: Io, options: ServerOptions, waitMs: number): Promise<ServerStatus> {
   const giveUpAt = performance.now() + waitMs;
+  // A server that accepts a call and never answers it must not outlast the wait by much.
+  const signal = AbortSignal.timeout(waitMs + LAST_ANSWER_MS);
   for (;;) {
     const isLast = performance.now() >= giveUpAt;
-    const seen = await readStatus(io, options).catch((thrown: unknown) => {
+    const seen = await readStatus(io, { ...options, signal }).catch((thrown: unknown) => {
       if (isLast || !(thrown instanceof Fault) || thrown.code !== 'server_unreachable') throw thrown;
       return undefined;
     });
