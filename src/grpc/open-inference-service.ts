@@ -15,7 +15,7 @@ import {
 } from './gen/open_inference_pb.ts';
 import { readInferRequest, type InferRequest } from './infer-request.ts';
 import { unary, unaryOf, type Caller, type Method } from './method.ts';
-import { outputTensor } from './output-tensor.ts';
+import { outputTensors } from './output-tensor.ts';
 import { inferenceRequest, MAX_JOINED_BYTES, tooManyPieces, type PredictionPorts } from './prediction-call.ts';
 import { parsePythonJson } from './reply-json.ts';
 import { inferenceStatus, managementStatus } from './status-of-fault.ts';
@@ -106,15 +106,14 @@ async function infer(request: InferRequest, caller: Caller, ports: PredictionPor
   return inferResponse(answer, request);
 }
 
-/** Throws Fault `prediction_failed` for a reply that is not the envelope's JSON. */
-function inferResponse(body: Buffer, request: InferRequest): ModelInferResponse {
+/** Rejects with Fault `prediction_failed` for a reply that is not the envelope's JSON. */
+async function inferResponse(body: Buffer, request: InferRequest): Promise<ModelInferResponse> {
   const { id, model_name: name, model_version: version, outputs } = jsonObject(body);
-  const tensors = Array.isArray(outputs) ? outputs.map(outputTensor).filter((tensor) => tensor !== undefined) : [];
   return create(ModelInferResponseSchema, {
     id: typeof id === 'string' ? id : request.id,
     modelName: typeof name === 'string' ? name : request.modelName,
     modelVersion: typeof version === 'string' ? version : request.modelVersion,
-    outputs: tensors,
+    outputs: await outputTensors(outputs),
   });
 }
 

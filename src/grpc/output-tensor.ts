@@ -1,5 +1,7 @@
 // A model's output tensors, from JSON to protobuf (surface spec 5.6). A model may write anything; what is no tensor is left out.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { setImmediate } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import { Fault } from '../kernel/index.ts';
 import {
   InferTensorContentsSchema,
   ModelInferResponse_InferOutputTensorSchema,
@@ -24,43 +26,77 @@ const CONTENTS = {
 } as const;
 type Datatype = keyof typeof CONTENTS;
 
-/** One element of the reply's `outputs`; undefined for what is no tensor of the protocol. */
-export function outputTensor(output: unknown): ModelInferResponse_InferOutputTensor | undefined {
+/**
+ * The reply's `outputs`, without what is no tensor of the protocol. A reply holds millions of numbers, so other work gets its
+ * turn in between. Rejects with Fault `prediction_failed` for lists in lists without end.
+ */
+export async function outputTensors(outputs: unknown): Promise<ModelInferResponse_InferOutputTensor[]> {
+  const tensors: ModelInferResponse_InferOutputTensor[] = [];
+  const turns = new Turns();
+  for (const output of Array.isArray(outputs) ? outputs : []) {
+    const tensor = await outputTensor(output, turns);
+    if (tensor !== undefined) tensors.push(tensor);
+    if (turns.isOver) await setImmediate();
+  }
+  return tensors;
+}
+
+async function outputTensor(output: unknown, turns: Turns): Promise<ModelInferResponse_InferOutputTensor | undefined> {
   if (typeof output !== 'object' || output === null) return undefined;
   const { name, datatype, shape, data } = output as Readonly<Record<string, unknown>>;
   if (typeof datatype !== 'string' || !Object.hasOwn(CONTENTS, datatype) || !Array.isArray(data)) return undefined;
+  const member = CONTENTS[datatype as Datatype];
+  const convert = CONVERT[member];
+  const elements: unknown[] = [];
+  for (const value of leavesOf(data)) {
+    elements.push(convert(value));
+    if (turns.isOver) await setImmediate();
+  }
   return create(ModelInferResponse_InferOutputTensorSchema, {
     name: typeof name === 'string' ? name : '',
     datatype,
-    shape: Array.isArray(shape) ? shape.map(bigInteger) : [],
-    contents: create(InferTensorContentsSchema, outputContents(datatype as Datatype, data.flat(Infinity))),
+    shape: Array.isArray(shape) ? shape.slice(0, MAX_DIMENSIONS).map(bigInteger) : [],
+    contents: create(InferTensorContentsSchema, { [member]: elements }),
   });
 }
 
-function outputContents(
-  datatype: Datatype,
-  data: readonly unknown[],
-): MessageInitShape<typeof InferTensorContentsSchema> {
-  switch (CONTENTS[datatype]) {
-    case 'boolContents':
-      return { boolContents: data.map(Boolean) };
-    case 'intContents':
-      return { intContents: data.map((value) => numberOf(value) | 0) };
-    case 'uintContents':
-      return { uintContents: data.map((value) => numberOf(value) >>> 0) };
-    case 'int64Contents':
-      return { int64Contents: data.map(bigInteger) };
-    case 'uint64Contents':
-      return { uint64Contents: data.map((value) => BigInt.asUintN(64, bigInteger(value))) };
-    case 'fp32Contents':
-      return { fp32Contents: data.map(finiteFloat) };
-    case 'fp64Contents':
-      return { fp64Contents: data.map(numberOf) };
-    case 'bytesContents':
-      // The JSON text of each element, quotes included: what TorchServe sends (surface spec 5.6).
-      return { bytesContents: data.map((value) => Buffer.from(JSON.stringify(value) ?? 'null')) };
+/** Some milliseconds of converting. */
+const STEPS_IN_ONE_TURN = 8192;
+
+class Turns {
+  #steps = 0;
+
+  /** Asked behind every step. */
+  get isOver(): boolean {
+    this.#steps += 1;
+    return this.#steps % STEPS_IN_ONE_TURN === 0;
   }
 }
+
+/** Lists in lists, as deep as a tensor of any framework. */
+const MAX_DIMENSIONS = 64;
+
+/** The values of a list and of the lists in it, in order. */
+function* leavesOf(list: readonly unknown[], depth = 1): Generator<unknown> {
+  if (depth > MAX_DIMENSIONS)
+    throw new Fault('prediction_failed', `The model answered a tensor of more than ${MAX_DIMENSIONS} dimensions.`);
+  for (const value of list) {
+    if (Array.isArray(value)) yield* leavesOf(value, depth + 1);
+    else yield value;
+  }
+}
+
+const CONVERT: Readonly<Record<(typeof CONTENTS)[Datatype], (value: unknown) => unknown>> = {
+  boolContents: Boolean,
+  intContents: (value) => numberOf(value) | 0,
+  uintContents: (value) => numberOf(value) >>> 0,
+  int64Contents: bigInteger,
+  uint64Contents: (value) => BigInt.asUintN(64, bigInteger(value)),
+  fp32Contents: finiteFloat,
+  fp64Contents: numberOf,
+  // The JSON text of each element, quotes included: what TorchServe sends (surface spec 5.6).
+  bytesContents: (value) => Buffer.from(JSON.stringify(value) ?? 'null'),
+};
 
 /** protobuf-es refuses a float that does not fit into 32 bits; the model meant infinity. */
 function finiteFloat(value: unknown): number {
