@@ -343,4 +343,22 @@ describe('a lane', () => {
     assert.deepEqual(running.heard, ['last:done']);
     assert.equal(worker.stopCalls, 1);
   });
+
+  it('gives back what a stopped worker had not begun to answer, and ends what it had', () => {
+    const { submit, workers } = setUp({ batchSize: 2, maxBatchDelayMs: 0 }, 2);
+    const [first, second] = workers;
+    assert.ok(first && second);
+    const running = submit('running');
+    const begun = submit('begun');
+    const [batch] = first.batches;
+    assert.ok(batch);
+    second.answer('whole');
+    first.events.onPiece(batch.id, 0, replyOf('half'));
+    first.kill({ kind: 'stopped' });
+    assert.deepEqual(running.heard, ['piece:half', 'fail:worker_died']);
+    assert.deepEqual(begun.heard, ['last:whole']);
+    const again = submit('again');
+    second.kill({ kind: 'stopped' });
+    assert.deepEqual(again.heard, []);
+  });
 });

@@ -81,10 +81,14 @@ export class Settlement {
     this.#queue.putBack(innocent);
     for (const orphan of this.#queue.workerLost(workerId)) this.fail(orphan, faultOfDeath(cause));
     if (front === undefined) return;
-    // Scaling down is not the request's fault (surface spec 10.5).
-    if (cause.kind === 'stopped' && this.#mayRunAgain)
-      this.#queue.putBack(front.jobs.filter((job) => !job.hasStreamed));
+    if (cause.kind === 'stopped' && this.#mayRunAgain) this.#stopped(front, faultOfDeath(cause));
     else this.batchFault(front, faultOfDeath(cause));
+  }
+
+  /** Scaling down is not the request's fault (surface spec 10.5); half an answer cannot be begun again. */
+  #stopped(batch: Batch, fault: Fault): void {
+    for (const job of batch.jobs) if (job.hasStreamed) this.fail(job, fault);
+    this.#queue.putBack(batch.jobs);
   }
 
   /** A stateful handler may have applied a request before it failed; its state is gone with its worker. */
