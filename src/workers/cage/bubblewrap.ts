@@ -7,8 +7,8 @@ export interface BubblewrapView {
   readonly hidden: readonly string[];
   /** The unpacked model outside, by an open descriptor where bubblewrap takes one, and the name it has inside. */
   readonly model: { readonly from: string; readonly fd: number | null; readonly to: string };
-  /** Size of /tmp, and of /dev/shm. */
-  readonly tmpBytes: number;
+  /** Size of /tmp, and of /dev/shm; null where bubblewrap cannot bound them. */
+  readonly tmpBytes: number | null;
   readonly env: Readonly<Record<string, string>>;
   /** Device nodes of the assigned GPU; empty without one. */
   readonly devices: readonly string[];
@@ -39,7 +39,7 @@ const SYSTEM = [
  * the machine's memory each) are sealed after everything that needs a mount point in them.
  */
 export function bubblewrapArguments(view: BubblewrapView): string[] {
-  const size = String(view.tmpBytes);
+  const size = view.tmpBytes === null ? [] : ['--size', String(view.tmpBytes)];
   return [
     ...NAMESPACES.map((name) => `--unshare-${name}`),
     ...['--hostname', 'worker', '--uid', INSIDE_UID, '--gid', INSIDE_UID],
@@ -51,8 +51,8 @@ export function bubblewrapArguments(view: BubblewrapView): string[] {
     ...SYSTEM.flatMap((path) => ['--ro-bind-try', path, path]),
     ...view.hidden.flatMap((path) => ['--tmpfs', path, '--remount-ro', path]),
     ...['--dev', '/dev', ...view.devices.flatMap((path) => ['--dev-bind', path, path])],
-    ...['--size', size, '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
-    ...['--size', size, '--perms', '0700', '--tmpfs', '/tmp'],
+    ...[...size, '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
+    ...[...size, '--perms', '0700', '--tmpfs', '/tmp'],
     // No /proc: these two files are all that a framework asks of it, and mountinfo would tell host paths.
     ...(view.gpuPaths.length > 0 ? ['--proc', '/proc'] : ['cpuinfo', 'meminfo'].flatMap(procFile)),
     ...view.gpuPaths.flatMap((path) => ['--ro-bind-try', path, path]),

@@ -85,8 +85,11 @@ class HostCage implements Cage {
       memoryBytes: cgroup === null ? request.limits.memoryBytes : null,
       tasks: uid === undefined && mechanics.level === 'process' ? request.limits.tasks : null,
       folder: tmp === undefined || this.#host.canUnshare ? null : { path: tmp, bytes: request.limits.tmpBytes },
-      // Where a memory cgroup counts what their files cost the kernel, it bounds them.
-      mounts: cgroup === null && mechanics.level === 'strict' ? WRITABLE : null,
+      // Where a memory cgroup counts what their files cost the kernel, it bounds them, but for a size of their own.
+      mounts:
+        mechanics.level === 'strict' && (cgroup === null || !mechanics.cage.bubblewrap.hasSize)
+          ? { paths: WRITABLE, bytes: request.limits.tmpBytes }
+          : null,
     };
     return assemble({
       file,

@@ -48,22 +48,29 @@ function blocksOf(path: string): number {
 
 const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
+export interface Usage {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+const NOTHING: Usage = { files: 0, bytes: 0 };
+
 /**
- * Files of a tmpfs among the mounts of a process tree; 0 while all of it still has the mounts of the machine. A mount
+ * What a tmpfs among the mounts of a process tree holds; nothing while all of it still has the mounts of the machine. A mount
  * point can be neither renamed nor replaced from inside, so its name leads nowhere else. The first process that tells is
  * asked, which is not one that the worker can end in the middle of the question.
  */
-export async function fileCount(pids: readonly number[], mount: string): Promise<number> {
+export async function mountUsage(pids: readonly number[], mount: string): Promise<Usage> {
   const outside = await stat(mount).catch(() => null);
   for (const pid of pids) {
     const inside = `/proc/${pid}/root${mount}`;
     try {
       if ((await stat(inside)).dev === outside?.dev) continue;
-      const { type, files, ffree } = await statfs(inside);
-      return type === TMPFS ? files - ffree : 0;
+      const { type, files, ffree, blocks, bfree, bsize } = await statfs(inside);
+      return type === TMPFS ? { files: files - ffree, bytes: (blocks - bfree) * bsize } : NOTHING;
     } catch {
       // Gone, or closed to us: the next one has the same mounts.
     }
   }
-  return 0;
+  return NOTHING;
 }

@@ -12,6 +12,8 @@ const PROBE_TIMEOUT_MS = 10_000;
 export interface BubblewrapHost {
   readonly path: string;
   readonly version: string;
+  /** Since 0.7.0: tmpfs of a given size. */
+  readonly hasSize: boolean;
   /** Since 0.8.0: no user namespaces inside the sandbox. */
   readonly hasDisableUserns: boolean;
   /** Since 0.10.0, and in distributions that carry the fix for CVE-2024-42472: binds what a descriptor names. */
@@ -46,13 +48,8 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
     const version = /(\d+\.\d+\.\d+)/.exec(told ?? '')?.[1] ?? '0.0.0';
     const [major = 0, minor = 0] = version.split('.').map(Number);
     const features = major * 1000 + minor;
-    // The first that can bound a tmpfs.
-    if (features < 7) {
-      return {
-        missing: `bubblewrap ${version} is too old (0.7.0 is needed)`,
-        remedy: `${installHint('bubblewrap')}, from a newer release of this system; or choose the level "process"`,
-      };
-    }
+    if (features < 5)
+      return { missing: `bubblewrap ${version} is too old (0.5.0 is needed)`, remedy: installHint('bubblewrap') };
     const namespaces = [
       '--unshare-user',
       '--unshare-pid',
@@ -67,7 +64,14 @@ export async function probeBubblewrap(uid: number | undefined): Promise<Bubblewr
       cwd: '/',
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
-    return { path, version, hasDisableUserns: features >= 8, hasBindFd: help?.includes('--ro-bind-fd') === true };
+    const has = (option: string): boolean => help?.includes(option) === true;
+    return {
+      path,
+      version,
+      hasSize: features >= 7 && has('--size'),
+      hasDisableUserns: features >= 8,
+      hasBindFd: has('--ro-bind-fd'),
+    };
   } catch (error) {
     return { missing: `bubblewrap cannot make namespaces: ${lastLine(error)}`, remedy: namespaceHint() };
   }

@@ -41,7 +41,7 @@ function limits(mechanics: Mechanics, host: Host): CagePlan['limits'] {
   if (mechanics.level === 'none') return { memory: 'none', tasks: 'none', cpu: 'none', files: 'none', tmp: 'none' };
   const cgroup = host.cgroups === null ? null : `cgroup v${host.cgroups.version}`;
   const sharesUid = mechanics.level === 'process' && !host.isRoot;
-  const isSized = mechanics.level === 'strict' || host.canUnshare;
+  const isSized = mechanics.level === 'strict' ? mechanics.cage.bubblewrap.hasSize : host.canUnshare;
   return {
     memory: cgroup ?? `rlimit for each process, and ${WATCH}`,
     tasks:
@@ -98,7 +98,15 @@ function degraded(mechanics: Mechanics, host: Host): string[] {
       );
     found.push('Names, sizes and times of files can be seen, their contents cannot. At "strict" neither can.');
   }
-  if (mechanics.level === 'strict') found.push(...withoutSecondStage(mechanics.cage));
+  if (mechanics.level === 'strict') {
+    found.push(...withoutSecondStage(mechanics.cage));
+    const { hasSize, version } = mechanics.cage.bubblewrap;
+    if (!hasSize) {
+      found.push(
+        `bubblewrap ${version} bounds no temporary files: they are watched. To get a size: bubblewrap 0.7.0 or newer.`,
+      );
+    }
+  }
   if (host.isRoot && !host.canUnshare) {
     found.push(
       'No private mounts: interpreters and models must lie where every user may read them. To get them: CAP_SYS_ADMIN, or ' +

@@ -65,7 +65,7 @@ export function wrapStrict(cage: StrictCage, request: WrapRequest, wanted: Wante
     readOnly: seen.paths,
     hidden: hiddenFolders(seen),
     model: { from: request.modelDir, fd: modelFd, to: MODEL_DIR },
-    tmpBytes: request.limits.tmpBytes,
+    tmpBytes: cage.bubblewrap.hasSize ? request.limits.tmpBytes : null,
     env,
     devices,
     gpuPaths: devices.length > 0 ? GPU_PATHS : [],

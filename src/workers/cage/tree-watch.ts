@@ -1,7 +1,7 @@
 // Watches workers' process trees where nothing in the kernel bounds them as a whole: late by a moment, but certain.
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
-import { fileCount, folderBytes, MAX_FILES } from './folder-size.ts';
+import { folderBytes, MAX_FILES, mountUsage } from './folder-size.ts';
 import { measureTree } from './process-tree.ts';
 
 /** How often the machine as a whole is glanced at: two small reads, whatever runs on it. */
@@ -21,8 +21,8 @@ export interface TreeBounds {
   readonly tasks: number | null;
   /** A folder of the machine that is the worker's own. */
   readonly folder: { readonly path: string; readonly bytes: number } | null;
-  /** Folders of the worker's own mounts, whose bytes are bounded and whose number of files is not. */
-  readonly mounts: readonly string[] | null;
+  /** The worker's own tmpfs, each of so many bytes. */
+  readonly mounts: { readonly paths: readonly string[]; readonly bytes: number } | null;
 }
 
 export type Excess = 'memory' | 'tasks' | 'tmp';
@@ -108,7 +108,10 @@ async function findInFiles({ pid, bounds }: Watched): Promise<Excess | null> {
   if (bounds.folder !== null && (await folderBytes(bounds.folder.path)) > bounds.folder.bytes) return 'tmp';
   if (bounds.mounts === null) return null;
   const { pids } = measureTree(pid);
-  for (const mount of bounds.mounts) if ((await fileCount(pids, mount)) > MAX_FILES) return 'tmp';
+  for (const path of bounds.mounts.paths) {
+    const { files, bytes } = await mountUsage(pids, path);
+    if (files > MAX_FILES || bytes > bounds.mounts.bytes) return 'tmp';
+  }
   return null;
 }
 

@@ -101,11 +101,26 @@ describe('isolation that cannot be had', { skip: needsBwrap }, () => {
       writeFileSync(join(folder, 'bwrap'), '#!/bin/sh\necho "bubblewrap 0.4.1"\n', { mode: 0o755 });
       const old = await attempt([], 'strict', folder);
       assert.ok(old.kind === 'refused', JSON.stringify(old));
-      assert.match(old.message, /bubblewrap 0\.4\.1 is too old \(0\.7\.0 is needed\).*bubblewrap/);
+      assert.match(old.message, /bubblewrap 0\.4\.1 is too old \(0\.5\.0 is needed\).*bubblewrap/);
       chmodSync(join(folder, 'bwrap'), 0o4755);
       const setuid = await attempt([], 'strict', folder);
       assert.ok(setuid.kind === 'refused', JSON.stringify(setuid));
       assert.match(setuid.message, /is setuid root.*chmod u-s/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('watches temporary files where bubblewrap cannot bound them, and says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'davy-programs-'));
+    chmodSync(folder, 0o755);
+    try {
+      const old = `#!/bin/sh\ncase "$1" in --version) echo "bubblewrap 0.6.1";; --help) ;; *) exec ${BWRAP} "$@";; esac\n`;
+      writeFileSync(join(folder, 'bwrap'), old, { mode: 0o755 });
+      const trial = await attempt([], 'strict', `${folder}:/usr/bin:/bin`);
+      assert.ok(trial.kind === 'given', JSON.stringify(trial));
+      assert.deepEqual(trial.hits, []);
+      assert.ok(trial.degraded.some((sentence) => /bubblewrap 0\.6\.1 bounds no temporary files/.test(sentence)));
     } finally {
       rmSync(folder, { recursive: true });
     }
