@@ -8,10 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { ManagementAPIsService } from '../../src/grpc/gen/management_pb.ts';
 import { diskTree } from './doors/disk.ts';
+import { eventually } from '../support/eventually.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, NOOP, type ModelExtras, type TestStore } from '../support/model-store.ts';
 import { startRealServer, type RealServer } from '../support/real-server.ts';
@@ -158,10 +158,10 @@ describe('a registration that fails', () => {
       register(url, given.signal),
     );
     // Far enough to have unpacked something.
-    for (let tries = 0; tries < 200 && (await trees()) === before; tries += 1) await sleep(20);
+    await eventually('something is unpacked', async () => (await trees()) !== before);
     given.abort();
     await Promise.allSettled(calls);
-    for (let tries = 0; tries < 500 && (await trees()) !== before; tries += 1) await sleep(20);
+    await eventually('it is gone again', async () => (await trees()) === before);
     await assertNothingLeft(before);
   });
 });

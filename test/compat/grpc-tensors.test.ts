@@ -2,7 +2,7 @@
 // handler, called by Python's grpcio.
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { base64, PythonRpc, type RpcAnswer, type RpcMessage, type RpcSettings } from '../support/python-rpc.ts';
@@ -84,10 +84,10 @@ describeWithServer(
       'same',
       'a model is ready with its workers, unknown ones are NOT_FOUND, no name INTERNAL',
       async () => {
-        for (let tries = 0; tries < 200; tries += 1) {
-          if (answered(await call('ModelReady', { name: 'tensors' }))['ready'] === true) break;
-          await sleep(25);
-        }
+        await eventually(
+          'the model is ready',
+          async () => answered(await call('ModelReady', { name: 'tensors' }))['ready'] === true,
+        );
         assert.deepEqual(answered(await call('ModelReady', { name: 'tensors', version: '1.0' })), { ready: true });
         const missing = await call('ModelReady');
         assert.deepEqual([missing.code, missing.details], [13, 'Parameter name is required.\nBadRequestException.()']);

@@ -44,7 +44,7 @@ async function scrape({ server }: Suite, query = ''): Promise<{ readonly text: s
 /** A worker's metrics travel beside its answer, and lines are written in batches. */
 async function eventually<T>(look: () => T | Promise<T>, isIt: (found: T) => boolean): Promise<T> {
   let found = await look();
-  for (let attempt = 0; attempt < 200 && !isIt(found); attempt++) {
+  for (let attempt = 0; attempt < 1000 && !isIt(found); attempt++) {
     await sleep(20);
     found = await look();
   }

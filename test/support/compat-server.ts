@@ -27,7 +27,7 @@ export const OPEN_SETTINGS = ['disable_token_authorization=true', 'enable_model_
 
 const READY_LIMIT_MS = 30_000;
 /** A log line follows its event within the writers' delay; some wait for a worker's retry first. */
-const LINE_LIMIT_MS = 10_000;
+const LINE_LIMIT_MS = 30_000;
 
 export async function startCompatServer(options: RealServerOptions): Promise<CompatServer> {
   const server = await startRealServer({ ...options, config: [...OPEN_SETTINGS, ...(options.config ?? [])] });

@@ -15,7 +15,7 @@ const describeModel = async (server: RealServer, model: string): Promise<Descrip
   ((await (await server.manage('GET', `/models/${model}`)).json()) as Description[])[0]!;
 
 async function untilReady(server: RealServer, model: string): Promise<Description> {
-  for (let tries = 0; tries < 200; tries += 1) {
+  for (let tries = 0; tries < 600; tries += 1) {
     const description = await describeModel(server, model);
     if (description.workers.length > 0 && description.workers.every(({ status }) => status === 'READY'))
       return description;

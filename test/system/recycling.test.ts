@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { makeModelStore } from '../support/model-store.ts';
 import { startRealServer } from '../support/real-server.ts';
 
@@ -37,7 +38,7 @@ test('workers are replaced after worker_max_requests requests, without a failed 
   }
   assert.ok(seen.size >= 5, `${seen.size} workers answered`);
   // One may be coming while another leaves, and that is all there ever is.
-  for (let waited = 0; (await workers()).length !== 2 && waited < 10_000; waited += 100) await delay(100);
+  await eventually('two are left', async () => (await workers()).length === 2);
   const left = await workers();
   assert.deepEqual(
     left.map(({ status, lastDeath }) => [status, lastDeath]),

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../support/eventually.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
 import { startRealServer } from '../support/real-server.ts';
 
@@ -28,8 +28,7 @@ describe('a server that is started again in its directory', () => {
   const snapshots = (): readonly string[] => readdirSync(join(dir, 'logs', 'config')).toSorted();
   const newest = (): string => readFileSync(join(dir, 'logs', 'config', snapshots().at(-1) ?? ''), 'latin1');
   const untilSnapshot = async (pattern: RegExp): Promise<void> => {
-    for (let tries = 0; tries < 200 && !pattern.test(newest()); tries += 1) await sleep(25);
-    assert.match(newest(), pattern);
+    await eventually(`the newest snapshot matches ${pattern}`, () => pattern.test(newest()));
   };
 
   it('serves what the former life served, and never takes a security key from it', async () => {

@@ -20,11 +20,11 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { defaultLimits, type IsolationLevel } from '../../../src/policy/index.ts';
 import { measureTree } from '../../../src/workers/cage/process-tree.ts';
 import { createCage, spawnCaged } from '../../../src/workers/index.ts';
+import { eventually } from '../../support/eventually.ts';
 import type { EscapeReport } from './run-escape.ts';
 import { HostileWorker, writeHostileModel } from './hostile-worker.ts';
 
@@ -112,8 +112,7 @@ describe('what a worker leaves behind', { skip: whyNot }, () => {
       assert.ok(measureTree(worker.pid).tasks > watched, 'nobody watches the orphan');
       await worker.end();
       // The kernel ends a namespace's processes one after another; on a busy machine that takes its time.
-      for (let waited = 0; together.some(isAlive) && waited < 5000; waited += 50) await delay(50);
-      assert.deepEqual(together.filter(isAlive), []);
+      await eventually('they all end', () => !together.some(isAlive));
     });
 
     test(
@@ -133,8 +132,7 @@ describe('what a worker leaves behind', { skip: whyNot }, () => {
         await once(server, 'exit');
         // At "process" a child may stay until the next server is there.
         if (level === 'process') await inFolder(folder, level);
-        for (let waited = 0; worker.some(isAlive) && waited < 5000; waited += 50) await delay(50);
-        assert.deepEqual(worker.filter(isAlive), []);
+        await eventually('they all end', () => !worker.some(isAlive));
       },
     );
 

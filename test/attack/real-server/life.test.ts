@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeModelStore, NOOP, type TestStore } from '../../support/model-store.ts';
+import { eventually } from '../../support/eventually.ts';
 import { descendantsOf, isAlive } from '../../support/process-tree.ts';
 import { startRealServer, type RealServer } from '../../support/real-server.ts';
 
@@ -31,15 +32,12 @@ describe('a signal to the real server', () => {
 
   const start = (models: readonly string[]): Promise<RealServer> => startRealServer({ modelStore: store.dir, models });
   const untilGone = async (pids: readonly number[]): Promise<void> => {
-    for (let tries = 0; tries < 100 && pids.some(isAlive); tries += 1) await sleep(50);
-    assert.deepEqual(pids.filter(isAlive), []);
+    await eventually('they all end', () => !pids.some(isAlive));
   };
 
   const untilReady = async (server: RealServer): Promise<void> => {
-    for (let tries = 0; tries < 200; tries += 1) {
-      if ((await (await server.manage('GET', '/models/spin')).text()).includes('READY')) return;
-      await sleep(25);
-    }
+    const shown = async (): Promise<string> => (await server.manage('GET', '/models/spin')).text();
+    await eventually('the worker is ready', async () => (await shown()).includes('READY'));
   };
 
   it('that cannot be caught leaves no worker, whether it loads or spins', async () => {

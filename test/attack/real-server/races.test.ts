@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NOOP, SLOW_ECHO } from '../../support/model-store.ts';
+import { eventually } from '../../support/eventually.ts';
 import { descendantsOf, isAlive } from '../../support/process-tree.ts';
 import { describeSiege, openFiles } from './siege.ts';
 
@@ -38,8 +39,7 @@ describeSiege(
       Promise.all(Array.from({ length: CLIENTS }, (_, client) => work(client)));
     const workers = (): number[] => descendantsOf(siege.server.process.pid!);
     const untilAsMany = async (count: number): Promise<void> => {
-      for (let tries = 0; tries < 60 && workers().length > count; tries += 1) await sleep(50);
-      assert.ok(workers().length <= count, `${workers().length} processes, ${count} before`);
+      await eventually(`no more than ${count} processes are left`, () => workers().length <= count);
     };
 
     it('of twenty registrations one succeeds, and so does one of twenty removals', async () => {
