@@ -1,4 +1,5 @@
 // Builds the cage of a server: looks at the machine, refuses what it cannot promise, wraps one worker at a time.
+import type { WorkerLimits } from '../../policy/index.ts';
 import { makeWorkerCgroup } from './cgroup.ts';
 import { assemble, uncaged } from './caged-command.ts';
 import type { Cage, CagedCommand, CageOptions, CagePlan, WrapRequest } from './contract.ts';
@@ -81,16 +82,7 @@ class HostCage implements Cage {
       },
       wrapped.command,
     );
-    const bounds: TreeBounds = {
-      memoryBytes: cgroup === null ? request.limits.memoryBytes : null,
-      tasks: uid === undefined && mechanics.level === 'process' ? request.limits.tasks : null,
-      folder: tmp === undefined || this.#host.canUnshare ? null : { path: tmp, bytes: request.limits.tmpBytes },
-      // Where a memory cgroup counts what their files cost the kernel, it bounds them, but for a size of their own.
-      mounts:
-        mechanics.level === 'strict' && (cgroup === null || !mechanics.cage.bubblewrap.hasSize)
-          ? { paths: WRITABLE, bytes: request.limits.tmpBytes }
-          : null,
-    };
+    const bounds = this.#unbounded(mechanics, request.limits, { uid, tmp, hasCgroup: cgroup !== null });
     return assemble({
       file,
       args,
@@ -101,5 +93,22 @@ class HostCage implements Cage {
       folder: tmp,
       oomKills: cgroup?.oomKills ?? null,
     });
+  }
+
+  /** What the kernel does not bound by itself. */
+  #unbounded(
+    mechanics: Exclude<Mechanics, { level: 'none' }>,
+    limits: WorkerLimits,
+    given: { readonly uid: number | undefined; readonly tmp: string | undefined; readonly hasCgroup: boolean },
+  ): TreeBounds {
+    const { uid, tmp, hasCgroup } = given;
+    // Where a memory cgroup counts what temporary files cost the kernel, it bounds them, but for a size of their own.
+    const hasBoundMounts = mechanics.level === 'process' || (hasCgroup && mechanics.cage.bubblewrap.hasSize);
+    return {
+      memoryBytes: hasCgroup ? null : limits.memoryBytes,
+      tasks: uid === undefined && mechanics.level === 'process' ? limits.tasks : null,
+      folder: tmp === undefined || this.#host.canUnshare ? null : { path: tmp, bytes: limits.tmpBytes },
+      mounts: hasBoundMounts ? null : { paths: WRITABLE, bytes: limits.tmpBytes },
+    };
   }
 }
