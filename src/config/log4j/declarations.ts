@@ -30,16 +30,16 @@ export type Appender =
   | { readonly kind: 'console'; readonly layout: LogLayout }
   | { readonly kind: 'file'; readonly file: LogFile };
 
-const LEVELS: Readonly<Record<string, LogThreshold>> = {
-  all: 'debug',
-  trace: 'debug',
-  debug: 'debug',
-  info: 'info',
-  warn: 'warn',
-  error: 'error',
-  fatal: 'error',
-  off: 'off',
-};
+const LEVELS: ReadonlyMap<string, LogThreshold> = new Map([
+  ['all', 'debug'],
+  ['trace', 'debug'],
+  ['debug', 'debug'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['error', 'error'],
+  ['fatal', 'error'],
+  ['off', 'off'],
+]);
 
 export interface LogPlanContext {
   /** For `${env:NAME:-default}`. */
@@ -133,7 +133,7 @@ class Reader {
       if (child.attributes.has('level')) this.#ignore(child, 'level of ');
     }
     return {
-      level: level === undefined ? undefined : LEVELS[level],
+      level: level === undefined ? undefined : LEVELS.get(level),
       appenders: names,
       isAdditive: this.#attribute(element, 'additivity')?.toLowerCase() !== 'false',
     };

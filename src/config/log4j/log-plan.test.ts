@@ -66,14 +66,14 @@ describe('a log4j2 file', () => {
     assert.equal(read.routes?.access.files[0]?.path, '/srv/logs/access.log');
     assert.deepEqual(read.ignored, ['line 13: <Socket>']);
     const odd = plan(
-      '<Configuration monitorInterval="5"><CustomLevels/><Appenders><File name="f" fileName="${jndi:ldap://x/a}f.log"><Filters/></File></Appenders><Loggers><Root level="loud"/></Loggers></Configuration>',
+      '<Configuration monitorInterval="5"><CustomLevels/><Appenders><File name="f" fileName="${jndi:ldap://x/a}f.log"><Filters/></File></Appenders><Loggers><Root level="constructor"/></Loggers></Configuration>',
     );
     assert.deepEqual(odd.ignored, [
       'line 1: monitorInterval of <Configuration>',
       'line 1: <CustomLevels>',
       'line 1: ${jndi:ldap://x/a}',
       'line 1: <Filters>',
-      'line 1: level loud',
+      'line 1: level constructor',
     ]);
     assert.equal(odd.levelOf('x'), 'info');
   });
