@@ -122,8 +122,7 @@ class Reader {
 
   #logger(element: XmlElement, appenders: ReadonlyMap<string, Appender>): Omit<Logger, 'prefix'> {
     const level = this.#attribute(element, 'level')?.toLowerCase();
-    if (level !== undefined && !Object.hasOwn(LEVELS, level))
-      this.#ignored.push(`line ${element.line}: level ${level}`);
+    if (level !== undefined && !LEVELS.has(level)) this.#ignored.push(`line ${element.line}: level ${level}`);
     const names: string[] = [];
     for (const child of element.children) {
       const name = kind(child) === 'appenderref' ? (this.#attribute(child, 'ref') ?? '') : undefined;
