@@ -70,8 +70,7 @@ describeSiege(
       const held = siege.server.predict('slow', '1.5:first').then((answer) => answer.text());
       await sleep(200);
       const removing = siege.manage('DELETE', '/models/slow');
-      await sleep(100);
-      assert.equal((await register()).status, 200);
+      await eventually('the name is free', async () => (await register()).status === 200);
       assert.equal(await (await siege.server.predict('slow', '0:second')).text(), 'second');
       assert.equal((await siege.manage('DELETE', '/models/slow')).status, 200);
       assert.equal(await held, 'first');
@@ -130,8 +129,7 @@ describeSiege(
       const { pid } = (await siege.workersOf('hanging'))[0]!;
       const files = openFiles(siege.server.process.pid!);
       for (let round = 0; round < 30; round += 1) await many(() => leave('canary'));
-      await sleep(300);
-      assert.ok(openFiles(siege.server.process.pid!) <= files + 5);
+      await eventually('their descriptors are closed', () => openFiles(siege.server.process.pid!) <= files + 5);
       assert.equal(isAlive(pid), true);
       assert.equal(await (await siege.server.predict('canary', 'x')).text(), 'OK');
     });
