@@ -4,15 +4,27 @@
 
 export class Channel<T> {
   readonly #listeners: ((message: T) => void)[] = [];
+  readonly #onFailure: (thrown: unknown) => void;
+
+  /** `onFailure` hears what a listener threw, and must not throw itself. */
+  constructor(onFailure: (thrown: unknown) => void) {
+    this.#onFailure = onFailure;
+  }
 
   /** False lets a hot path skip building the message. */
   get hasSubscribers(): boolean {
     return this.#listeners.length > 0;
   }
 
-  /** Calls every listener now. A listener must not throw and must not block. */
+  /** Calls every listener now. A listener must not block; one that throws costs neither the publisher nor its neighbours anything. */
   publish(message: T): void {
-    for (const listener of this.#listeners) listener(message);
+    for (const listener of this.#listeners) {
+      try {
+        listener(message);
+      } catch (thrown) {
+        this.#onFailure(thrown);
+      }
+    }
   }
 
   subscribe(listener: (message: T) => void): { unsubscribe(): void } {

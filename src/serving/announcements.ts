@@ -94,12 +94,23 @@ export interface NoticeEvent {
 
 /** One set per server, made by the composition root. */
 export class Announcements {
-  readonly access = new Channel<AccessEvent>();
-  readonly audit = new Channel<AuditEvent>();
-  readonly worker = new Channel<WorkerEvent>();
-  readonly inference = new Channel<InferenceEvent>();
-  readonly batch = new Channel<BatchEvent>();
-  readonly handlerMetrics = new Channel<HandlerMetricsEvent>();
-  readonly model = new Channel<ModelEvent>();
-  readonly notice = new Channel<NoticeEvent>();
+  /** Whoever writes notices and fails at it has nobody left to tell. */
+  readonly notice = new Channel<NoticeEvent>(() => {});
+  readonly access = this.#channel<AccessEvent>();
+  readonly audit = this.#channel<AuditEvent>();
+  readonly worker = this.#channel<WorkerEvent>();
+  readonly inference = this.#channel<InferenceEvent>();
+  readonly batch = this.#channel<BatchEvent>();
+  readonly handlerMetrics = this.#channel<HandlerMetricsEvent>();
+  readonly model = this.#channel<ModelEvent>();
+
+  /** Most is published from callbacks of sockets, where an exception would end the server. The first of a channel is told. */
+  #channel<Event>(): Channel<Event> {
+    let isKnown = false;
+    return new Channel((cause) => {
+      if (isKnown) return;
+      isKnown = true;
+      this.notice.publish({ level: 'error', message: 'An observer failed on what it was told.', cause });
+    });
+  }
 }
