@@ -15,7 +15,7 @@ import { hostileUrls, REQUEST_ONLY, SECRET, type HostileUrl } from './doors/host
 import { record, type Recorder } from './doors/recorder.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
-import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { portOf, startRealServer, type RealServer } from '../support/real-server.ts';
 
 /** A version that was registered keeps its content; what remembers that stays. */
 const REMEMBERED = /\/logs\b|\/state\/registered\//;
@@ -205,7 +205,7 @@ describe('a hostile model at the doors', () => {
 
   test('is refused over gRPC as over REST (URL-19, MAR, PKL)', async () => {
     const before = await trees();
-    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    using client = new GrpcClient(portOf(server.grpcManagement));
     const inStore = archives.map(({ row, file }) => ({ row, url: file }));
     await undisturbed(async () => {
       for (const { row, url } of [...urls, ...REQUEST_ONLY, ...inStore])
@@ -230,7 +230,7 @@ describe('a hostile model at the doors', () => {
     ];
     const names = ['../x', 'a/b', 'a b', 'a\n', '.', 'x'.repeat(300), '\u202ex'];
     const runtimes = ['LSP', '/bin/sh'];
-    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    using client = new GrpcClient(portOf(server.grpcManagement));
     for (const [parameter, field, values] of [
       ['handler', 'handler', handlers],
       ['model_name', 'modelName', names],
@@ -247,7 +247,7 @@ describe('a hostile model at the doors', () => {
   test('gets no more workers, queue or time than the operator gives, and the answer says so (MAR-15)', async () => {
     const before = await trees(REMEMBERED);
     const { registerModel, unregisterModel } = ManagementAPIsService.method;
-    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    using client = new GrpcClient(portOf(server.grpcManagement));
     const key = server.key('management');
     // Settings, and what the answer says of them; nothing is said of keys that have no meaning.
     const configs = [

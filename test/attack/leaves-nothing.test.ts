@@ -14,7 +14,7 @@ import { diskTree } from './doors/disk.ts';
 import { eventually } from '../support/eventually.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, NOOP, type ModelExtras, type TestStore } from '../support/model-store.ts';
-import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { portOf, startRealServer, type RealServer } from '../support/real-server.ts';
 
 /** A time nobody else sleeps for, to find what was left running. */
 const NAP_SEC = 314_159;
@@ -140,7 +140,7 @@ describe('a registration that fails', () => {
   test('leaves nothing behind: a download, over gRPC', async () => {
     const before = await trees();
     const { registerModel } = ManagementAPIsService.method;
-    using client = new GrpcClient(Number(server.grpcManagement.split(':')[1]));
+    using client = new GrpcClient(portOf(server.grpcManagement));
     const outcomes = [...FAILURES, ['cut', '', {}, /Failed to download archive/] as const].map(
       async ([name, , , heard]) => {
         const request = create(registerModel.input, { url: remote(name), synchronous: true, initialWorkers: 1 });

@@ -9,6 +9,7 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { exchange } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { ECHO, PROBE, type Probed } from '../support/probe-handlers.ts';
+import { portOf } from '../support/real-server.ts';
 import { PIECES } from '../support/streaming-handlers.ts';
 import { behaviour } from './behaviour.ts';
 
@@ -24,7 +25,7 @@ const fill = (store: TestStore): void => {
 describeWithServer('HTTP clients', fill, { models: ['probe', 'echo', 'pieces'] }, (suite) => {
   const host = (): string => new URL(suite.server.inference).host;
   const open = async (): Promise<Socket> => {
-    const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+    const socket = connect(portOf(suite.server.inference), '127.0.0.1');
     await once(socket, 'connect');
     return socket;
   };

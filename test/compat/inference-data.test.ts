@@ -8,6 +8,7 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { multipart, type ExchangeOptions } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { ECHO, PROBE, type Probed } from '../support/probe-handlers.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -239,7 +240,7 @@ describeWithServer('what a handler is given', fill, { models: ['probe', 'echo'] 
     behaviour('2.5', 'same', 'of a repeated header the last value counts, for each spelling apart', async () => {
       const body = Buffer.from('x');
       const lines = ['X-Twice: 1', 'X-Twice: 2', 'x-twice: 3', `Content-Length: ${body.length}`, 'Connection: close'];
-      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      const socket = connect(portOf(suite.server.inference), '127.0.0.1');
       socket.write(`POST /predictions/probe HTTP/1.1\r\nHost: localhost\r\n${lines.join('\r\n')}\r\n\r\nx`);
       const answer = await text(socket);
       const { headers } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as Probed;

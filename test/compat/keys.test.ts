@@ -11,12 +11,10 @@ import { exchangeRaw } from '../support/http-doors.ts';
 import { exchange, type Exchanged, type ExchangeOptions } from '../support/http-exchange.ts';
 import { isRefused, KEY_REFUSED_TEXT, keyFileIn, keysIn, TOKEN_REFUSED } from '../support/key-file.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
-import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { portOf, startRealServer, type RealServer } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const HOUR_MS = 3_600_000;
-
-const portOf = (address: string): number => Number(address.split(':').at(-1));
 
 describe('keys, as they are without any setting', () => {
   let store: TestStore;

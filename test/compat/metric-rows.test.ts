@@ -15,6 +15,7 @@ import { exchange } from '../support/http-exchange.ts';
 import { makeModelStore, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
 import { parsePrometheusText, type Family } from '../support/prometheus-text.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 type Families = ReadonlyMap<string, Family>;
@@ -250,7 +251,7 @@ describeWithServer('every metric', fill, { models: ['obey', 'full'], config }, (
     'gRPC requests count as inferences, but not as Requests2XX, and their latencies are not summed up',
     async () => {
       const before = await families(suite.server);
-      using client = new GrpcClient(Number(suite.server.grpcInference.split(':')[1]));
+      using client = new GrpcClient(portOf(suite.server.grpcInference));
       const input = { body: Buffer.from('return ["x"]') };
       const request = create(PredictionsRequestSchema, { modelName: 'obey', modelVersion: '1.0', input });
       await client.unary(InferenceAPIsService.method.predictions, request);

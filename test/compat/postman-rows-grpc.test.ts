@@ -10,6 +10,7 @@ import { file_management } from '../../src/grpc/gen/management_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { oddIntegersOnGrpc, postmanRowsOnGrpc, type GrpcRow } from '../support/postman-grpc.ts';
 import { openPostmanStage, POSTMAN_ROWS } from '../support/postman-rows.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
@@ -75,7 +76,7 @@ async function rowsHold(ask: Ask): Promise<void> {
   assert.equal(rows.length, Object.values(POSTMAN_ROWS).flat().length);
   const calls = [...rows, ...oddIntegersOnGrpc()];
 
-  const answers = await ask(Number(stage.server.grpcManagement.split(':')[1]), calls);
+  const answers = await ask(portOf(stage.server.grpcManagement), calls);
   assert.equal(answers.length, calls.length);
   const differing = calls.flatMap(({ row, code, says }, at) => {
     const [answered, details] = answers[at]!;

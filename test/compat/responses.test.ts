@@ -11,6 +11,7 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import { NOOP, type TestStore } from '../support/model-store.ts';
 import { OBEY } from '../support/probe-handlers.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const MAX_BYTES = 100_000;
@@ -152,7 +153,7 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
     });
 
     behaviour('2.6', 'same', 'the reason phrase is empty unless the handler gave one', async () => {
-      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      const socket = connect(portOf(suite.server.inference), '127.0.0.1');
       await once(socket, 'connect');
       socket.write(
         'POST /predictions/obey HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 12\r\nconnection: close\r\n\r\nreturn ["x"]',
@@ -239,7 +240,7 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
     });
 
     behaviour('2.10', 'same', 'bytes that are not HTTP are 400', async () => {
-      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      const socket = connect(portOf(suite.server.inference), '127.0.0.1');
       await once(socket, 'connect');
       socket.write('nonsense\r\n\r\n');
       assert.match(await text(socket), /^HTTP\/1\.1 400 [^]*"message": "Invalid HTTP message\."/);
@@ -369,7 +370,7 @@ describeWithServer('what a client gets back', fill, options, (suite) => {
     });
 
     behaviour('2.10', 'same', 'with Expect: 100-continue the 413 comes instead of 100', async () => {
-      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      const socket = connect(portOf(suite.server.inference), '127.0.0.1');
       await once(socket, 'connect');
       socket.write(
         `POST /predictions/obey HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ${MAX_BYTES + 1}\r\nexpect: 100-continue\r\n\r\n`,

@@ -9,6 +9,7 @@ import { GrpcClient } from '../support/grpc-client.ts';
 import type { Exchanged } from '../support/http-exchange.ts';
 import { eventually } from '../support/eventually.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { portOf } from '../support/real-server.ts';
 import { ADDER, STREAMED_ADDER } from '../support/sequence-handlers.ts';
 import { behaviour } from './behaviour.ts';
 
@@ -48,7 +49,7 @@ describeWithServer('sequences', fill, options, (suite) => {
     });
 
     behaviour('13.4', 'same', 'gRPC StreamPredictions2 adds up one sequence as well: 1 3 6', async () => {
-      using client = new GrpcClient(Number(suite.server.grpcInference.split(':')[1]));
+      using client = new GrpcClient(portOf(suite.server.grpcInference));
       const { streamPredictions2 } = InferenceAPIsService.method;
       const stream = client.bidirectional(streamPredictions2);
       for (const number of ['1', '2', '3']) {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeWithServer } from '../support/compat-suite.ts';
 import { exchange } from '../support/http-exchange.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 /** Three times `hello`, then `hello world `, as the reference's own streaming model. */
@@ -112,7 +113,7 @@ describeWithServer(
         'same',
         'every piece is exactly one chunk, and the terminating chunk follows the last',
         async () => {
-          const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+          const socket = connect(portOf(suite.server.inference), '127.0.0.1');
           await once(socket, 'connect');
           let seen = '';
           socket.setEncoding('utf8').on('data', (text: string) => (seen += text));

@@ -15,7 +15,7 @@ import { startCompatServer, type CompatServer } from '../support/compat-server.t
 import { GrpcClient } from '../support/grpc-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeModelStore, NOOP, type TestStore } from '../support/model-store.ts';
-import { freePorts } from '../support/real-server.ts';
+import { freePorts, portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures', 'tls');
@@ -103,7 +103,7 @@ describe('TLS', () => {
     return {
       server,
       ports,
-      grpcPort: Number(server.grpcInference.split(':')[1]),
+      grpcPort: portOf(server.grpcInference),
       [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
     };
   };

@@ -10,6 +10,7 @@ import { describeWithServer } from '../support/compat-suite.ts';
 import { eventually } from '../support/eventually.ts';
 import { NOOP, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
 import { OBEY, PROBE, type Probed } from '../support/probe-handlers.ts';
+import { portOf } from '../support/real-server.ts';
 import { behaviour } from './behaviour.ts';
 
 const one = (lines: string): { config: string } => ({ config: `minWorkers: 1\nmaxWorkers: 1\n${lines}` });
@@ -315,7 +316,7 @@ describeWithServer('workers', fill, { models, config, env }, (suite) => {
 
   describe('beside the connection', () => {
     behaviour('2.3', 'stricter', 'requests that a client pipelines are answered in order, one at a time', async () => {
-      const socket = connect(Number(new URL(suite.server.inference).port), '127.0.0.1');
+      const socket = connect(portOf(suite.server.inference), '127.0.0.1');
       await once(socket, 'connect');
       const head = 'host: 127.0.0.1\r\n';
       socket.write(

@@ -46,6 +46,9 @@ const START_LIMIT_MS = 60_000;
 /** Set by `npm test`; worker tests need an interpreter that can import torch. */
 const PYTHON = process.env['DAVY_PYTHON'] ?? 'python3';
 
+/** Of one of its addresses. */
+export const portOf = (address: string): number => Number(address.split(':').at(-1));
+
 /** Rejects with the server's output when it does not start. */
 export async function startRealServer(options: RealServerOptions): Promise<RealServer> {
   for (let attempt = 1; ; attempt += 1) {

@@ -8,12 +8,11 @@ import { ManagementAPIsService } from '../../src/grpc/gen/management_pb.ts';
 import { Health } from '../../src/grpc/gen/grpc/health/v1/health_pb.ts';
 import { GrpcClient } from '../support/grpc-client.ts';
 import { makeModelStore, SLOW_ECHO, type TestStore } from '../support/model-store.ts';
-import { startRealServer, type RealServer } from '../support/real-server.ts';
+import { portOf, startRealServer, type RealServer } from '../support/real-server.ts';
 import { PIECES } from '../support/streaming-handlers.ts';
 
 const { predictions, streamPredictions } = InferenceAPIsService.method;
 const { registerModel, describeModel, unregisterModel } = ManagementAPIsService.method;
-const portOf = (address: string): number => Number(address.split(':').at(-1));
 
 describe('gRPC on the real server', () => {
   let store: TestStore;

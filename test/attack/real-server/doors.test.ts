@@ -9,6 +9,7 @@ import { create } from '@bufbuild/protobuf';
 import { GRPCInferenceService, ModelInferRequestSchema } from '../../../src/grpc/gen/open_inference_pb.ts';
 import { GrpcClient } from '../../support/grpc-client.ts';
 import { NOOP } from '../../support/model-store.ts';
+import { portOf } from '../../support/real-server.ts';
 import { describeSiege, residentBytes } from './siege.ts';
 
 const MIB = 1024 * 1024;
@@ -30,7 +31,7 @@ describeSiege(
   },
   (siege) => {
     const pid = (): number => siege.server.process.pid!;
-    const grpcPort = (): number => Number(siege.server.grpcInference.split(':')[1]);
+    const grpcPort = (): number => portOf(siege.server.grpcInference);
     const isServing = async (): Promise<void> => {
       assert.equal(await (await siege.server.predict('canary', 'x')).text(), 'OK');
     };

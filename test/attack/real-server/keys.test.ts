@@ -11,7 +11,7 @@ import { ListModelsRequestSchema, ManagementAPIsService } from '../../../src/grp
 import { GrpcClient } from '../../support/grpc-client.ts';
 import { exchangeRaw } from '../../support/http-doors.ts';
 import { NOOP, makeModelStore } from '../../support/model-store.ts';
-import { freePorts, startRealServer } from '../../support/real-server.ts';
+import { freePorts, portOf, startRealServer } from '../../support/real-server.ts';
 import { describeSiege } from './siege.ts';
 
 describeSiege(
@@ -64,8 +64,8 @@ describeSiege(
     });
 
     it('gRPC asks for the same keys', async () => {
-      using inference = new GrpcClient(Number(siege.server.grpcInference.split(':')[1]));
-      using management = new GrpcClient(Number(siege.server.grpcManagement.split(':')[1]));
+      using inference = new GrpcClient(portOf(siege.server.grpcInference));
+      using management = new GrpcClient(portOf(siege.server.grpcManagement));
       const predict = (key?: string) =>
         inference.unary(
           InferenceAPIsService.method.predictions,

@@ -6,7 +6,7 @@ import { after, before, describe } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeModelStore, type TestStore } from '../../support/model-store.ts';
 import { descendantsOf, isAlive } from '../../support/process-tree.ts';
-import { startRealServer, type RealServer } from '../../support/real-server.ts';
+import { portOf, startRealServer, type RealServer } from '../../support/real-server.ts';
 
 /** Rule 1: liveness within a second, during and after. */
 const PROBE_LIMIT_MS = 1000;
@@ -46,10 +46,10 @@ export function describeSiege(
         return store;
       },
       get inferencePort() {
-        return Number(new URL(server.inference).port);
+        return portOf(server.inference);
       },
       get managementPort() {
-        return Number(new URL(server.management).port);
+        return portOf(server.management);
       },
       async manage(method, path) {
         const answer = await server.manage(method, path);

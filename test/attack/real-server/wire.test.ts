@@ -9,6 +9,7 @@ import { GrpcClient } from '../../support/grpc-client.ts';
 import { RawClient, exchangeRaw } from '../../support/http-doors.ts';
 import { NOOP, SLOW_ECHO } from '../../support/model-store.ts';
 import { OBEY } from '../../support/probe-handlers.ts';
+import { portOf } from '../../support/real-server.ts';
 import { describeSiege } from './siege.ts';
 
 /** Answers what it was sent, now and then late, now and then not at all. */
@@ -151,7 +152,7 @@ describeSiege(
     });
 
     it('over gRPC an empty name removes nothing, and a deadline that has passed is told', async () => {
-      using management = new GrpcClient(Number(siege.server.grpcManagement.split(':')[1]));
+      using management = new GrpcClient(portOf(siege.server.grpcManagement));
       const before = await siege.manage('GET', '/models');
       for (const modelName of ['', '..', '\u0000', 'a'.repeat(10_000)]) {
         const call = management.unary(
@@ -162,7 +163,7 @@ describeSiege(
         await assert.rejects(call, (error: { code?: number }) => error.code === 3 || error.code === 5);
       }
       assert.deepEqual(await siege.manage('GET', '/models'), before);
-      using inference = new GrpcClient(Number(siege.server.grpcInference.split(':')[1]));
+      using inference = new GrpcClient(portOf(siege.server.grpcInference));
       const late = inference.unary(InferenceAPIsService.method.predictions, messageOf('slow', '1:late'), {
         key: siege.server.key('inference'),
         options: { deadline: Date.now() + 50 },
@@ -171,7 +172,7 @@ describeSiege(
     });
 
     it('under load, with clients that leave, bad neighbours and killed workers, an answer is the answer to its request', async () => {
-      using grpc = new GrpcClient(Number(siege.server.grpcInference.split(':')[1]));
+      using grpc = new GrpcClient(portOf(siege.server.grpcInference));
       const end = performance.now() + 6000;
       const wrong: string[] = [];
       let right = 0;
