@@ -203,7 +203,7 @@ describeWithServer(
         assert.equal(response.status, 200);
         gone.abort();
         await suite.server.until(/trickle has finished abandoned/);
-        assert.equal((await suite.server.predict('trickle', Buffer.from('next'))).status, 200);
+        assert.equal(await (await suite.server.predict('trickle', Buffer.from('next'))).text(), '0123');
       });
 
       behaviour('2.7', 'same', 'a stream keeps its connection for the next request', async () => {
@@ -224,7 +224,8 @@ describeWithServer(
           await assert.rejects(suite.server.infer('/predictions/slow', { method: 'POST', body: 'fail' }), {
             code: 'ECONNRESET',
           });
-          assert.equal((await suite.server.predict('slow', Buffer.from('x'))).status, 201);
+          const next = await suite.server.predict('slow', Buffer.from('x'));
+          assert.deepEqual([next.status, await next.text()], [201, 'firstlast']);
         },
       );
     });
