@@ -32,6 +32,16 @@ describe("the way to a file in somebody else's home", () => {
     assert.ok(park < cover && cover < back);
   });
 
+  test('brings a file back with the folder that holds it, and never makes it anew there', () => {
+    const plan = planReach(
+      ['/root/davy/python', '/root/davy/python/davy_worker/cage.py', '/root/davy/python', '/root/davy/pythons'],
+      tree({ '/root': 0o700 }),
+    );
+    assert.deepEqual(plan.behind, ['/root/davy/python', '/root/davy/pythons']);
+    const script = reachScript(plan, (path) => !path.endsWith('.py')).join('\n');
+    assert.doesNotMatch(script, /cage\.py/);
+  });
+
   test('parks mounts where no wanted path lies', () => {
     const plan = planReach(['/mnt/secret/model'], tree({ '/mnt/secret': 0o700 }));
     assert.ok(!reachScript(plan, () => true).some((line) => line.endsWith('umount /mnt')));

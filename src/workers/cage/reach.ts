@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 export interface ReachPlan {
   /** Folders on the way that the uid may not pass, outermost only. */
   readonly blocked: readonly string[];
-  /** The wanted paths below them. */
+  /** The wanted paths below them, none inside another: a mount point must never be made in a folder of the host's. */
   readonly behind: readonly string[];
   /** Wanted paths that are closed themselves: no mount helps, their owner must open them. */
   readonly closed: readonly string[];
@@ -33,10 +33,11 @@ export function planReach(paths: readonly string[], stat: (path: string) => Stat
     if (!isOpen) closed.push(path);
   }
   const outermost = [...blocked].filter((folder) => !ancestors(folder).some((above) => blocked.has(above)));
-  const within = paths.filter(
-    (path) => behind.includes(path) || outermost.some((folder) => path.startsWith(`${folder}/`)),
+  const within = [...new Set(paths)].filter(
+    (path) => behind.includes(path) || outermost.some((folder) => isInside(path, folder)),
   );
-  return { blocked: outermost, behind: within, closed };
+  const whole = within.filter((path) => !within.some((other) => isInside(path, other)));
+  return { blocked: outermost, behind: whole, closed };
 }
 
 /**
@@ -49,7 +50,7 @@ export function reachScript(plan: ReachPlan, isDirectory: (path: string) => bool
   if (anchor === undefined) throw new Error('no free mount point');
   const parked = plan.behind.map((path, index) => ({ path, at: `${anchor}/${index}` }));
   const point = (path: string, at: string): string =>
-    isDirectory(path) ? `mkdir -p ${quote(at)}` : `mkdir -p ${quote(dirname(at))}; : > ${quote(at)}`;
+    isDirectory(path) ? `mkdir -p ${quote(at)}` : `mkdir -p ${quote(dirname(at))}; : >> ${quote(at)}`;
   return [
     `mount -t tmpfs -o size=64k,mode=755 davy ${anchor}`,
     ...parked.flatMap(({ path, at }) => [point(path, at), `mount --rbind ${quote(path)} ${at}`]),
@@ -63,6 +64,8 @@ export function reachScript(plan: ReachPlan, isDirectory: (path: string) => bool
 export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
+
+const isInside = (path: string, folder: string): boolean => path.startsWith(`${folder}/`);
 
 function ancestors(path: string): string[] {
   const above: string[] = [];
