@@ -1,8 +1,9 @@
 // Control groups: the only limits that hold a worker and all its children together. v2 where delegated, else v1.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join, resolve } from 'node:path';
 import type { WorkerLimits } from '../../policy/index.ts';
+import { kernelText } from './kernel-text.ts';
 
 const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
 type Controller = (typeof CONTROLLERS)[number];
@@ -33,8 +34,8 @@ const REMOVE_PAUSE_MS = 10;
 
 /** Finds what may be written; null where there is nothing. `files` makes another root than `/` testable. */
 export function findCgroups(root = '/', pid: number = process.pid): CgroupHost | null {
-  const memberships = readText(join(root, 'proc/self/cgroup')).split('\n');
-  const mounts = cgroupMounts(readText(join(root, 'proc/self/mountinfo')));
+  const memberships = kernelText(join(root, 'proc/self/cgroup')).split('\n');
+  const mounts = cgroupMounts(kernelText(join(root, 'proc/self/mountinfo')));
   const roots = new Map<Controller, string>();
   for (const controller of CONTROLLERS) {
     const mount = mounts.find((entry) => entry.version === 1 && entry.controllers.includes(controller));
@@ -72,7 +73,7 @@ export function makeWorkerCgroup(host: CgroupHost, number: number, limits: Worke
   return {
     entrances: unique.map((folder) => join(folder, 'cgroup.procs')),
     oomKills: () =>
-      Number(/^oom_kill (\d+)$/m.exec(memory === undefined ? '' : readText(join(memory, oomFile)))?.[1] ?? 0),
+      Number(/^oom_kill (\d+)$/m.exec(memory === undefined ? '' : kernelText(join(memory, oomFile)))?.[1] ?? 0),
     dispose: async () => {
       for (const folder of unique) await removeGroup(folder);
     },
@@ -122,7 +123,7 @@ function isUsable(folder: string, pid: number): boolean {
 /** v2 takes limits only in a subtree whose parent holds no process: the server moves into a leaf of its own. Sweeps, too. */
 function delegated(own: string, pid: number): CgroupHost | null {
   try {
-    const offered = readText(join(own, 'cgroup.controllers')).trim().split(/\s+/);
+    const offered = kernelText(join(own, 'cgroup.controllers')).trim().split(/\s+/);
     const usable = CONTROLLERS.filter((controller) => offered.includes(controller));
     if (!usable.includes('memory')) return null;
     for (const name of readdirSync(own)) removeStale(own, name);
@@ -163,7 +164,7 @@ function ownFolder(mount: CgroupMount, path: string): string {
 
 async function removeGroup(folder: string): Promise<void> {
   for (let attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
-    for (const line of readText(join(folder, 'cgroup.procs')).split('\n')) endProcess(Number(line));
+    for (const line of kernelText(join(folder, 'cgroup.procs')).split('\n')) endProcess(Number(line));
     try {
       rmdirSync(folder);
       return;
@@ -188,13 +189,5 @@ function endProcess(pid: number): void {
     process.kill(pid, 'SIGKILL');
   } catch {
     // Gone already.
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
   }
 }

@@ -1,9 +1,10 @@
 // What this machine offers to a cage, found out by trying, and what to do where it offers too little.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { cageScript } from './places.ts';
 import { findProgram } from './interpreter.ts';
+import { kernelText } from './kernel-text.ts';
 
 const run = promisify(execFile);
 /** A probe that hangs is a probe that failed. */
@@ -145,11 +146,13 @@ export function installHint(name: 'bubblewrap' | 'util-linux' | 'python3'): stri
 }
 
 function namespaceHint(): string {
-  if (text('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === '1') {
+  if (kernelText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1') {
     return 'Ubuntu restricts user namespaces: install an AppArmor profile that allows "userns" for bwrap (docs/security-model.md)';
   }
-  if (text('/proc/sys/kernel/unprivileged_userns_clone') === '0') return 'sysctl -w kernel.unprivileged_userns_clone=1';
-  if (text('/proc/sys/user/max_user_namespaces') === '0') return 'sysctl -w user.max_user_namespaces=10000';
+  if (kernelText('/proc/sys/kernel/unprivileged_userns_clone').trim() === '0')
+    return 'sysctl -w kernel.unprivileged_userns_clone=1';
+  if (kernelText('/proc/sys/user/max_user_namespaces').trim() === '0')
+    return 'sysctl -w user.max_user_namespaces=10000';
   if (isContainer()) {
     return 'this container forbids namespaces: see "Containers" in docs/security-model.md, or choose the level "process"';
   }
@@ -162,14 +165,6 @@ export function isContainer(): boolean {
     existsSync('/run/.containerenv') ||
     process.env['KUBERNETES_SERVICE_HOST'] !== undefined
   );
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return '';
-  }
 }
 
 function lastLine(error: unknown): string {

@@ -1,5 +1,6 @@
 // Finds again, after a server was killed, the children that its workers left behind: at `process` nothing else ends them.
 import { lstatSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { kernelText } from './kernel-text.ts';
 
 /** Beside a worker's folder, where the worker cannot write: which process group was its own, and since which boot. */
 const noteOf = (folder: string): string => `${folder}.group`;
@@ -43,14 +44,14 @@ function notedGroup(path: string): number | null {
 /** Of that group, and in a cage as workers are. */
 function isLeftOf(group: number, pid: number): boolean {
   if (Number(/^\) \S \d+ (\d+)/.exec(afterName(pid))?.[1]) !== group) return false;
-  const status = text(`/proc/${pid}/status`);
+  const status = kernelText(`/proc/${pid}/status`);
   return /^NoNewPrivs:\s1$/m.test(status) && /^Seccomp:\s2$/m.test(status);
 }
 
 const isAlive = (pid: number): boolean => /^\) [^ZX] /.test(afterName(pid));
 
 /** Of `/proc/PID/stat`: a process may have put anything into its name. */
-const afterName = (pid: number): string => text(`/proc/${pid}/stat`).replace(/^.*\)/s, ')');
+const afterName = (pid: number): string => kernelText(`/proc/${pid}/stat`).replace(/^.*\)/s, ')');
 
 function kill(pid: number): void {
   try {
@@ -60,12 +61,4 @@ function kill(pid: number): void {
   }
 }
 
-const bootId = (): string => text('/proc/sys/kernel/random/boot_id').trim();
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
-}
+const bootId = (): string => kernelText('/proc/sys/kernel/random/boot_id').trim();

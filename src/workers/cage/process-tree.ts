@@ -1,5 +1,6 @@
 // What a process and its descendants take of the machine, from /proc.
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { kernelText } from './kernel-text.ts';
 
 const KiB = 1024;
 
@@ -19,7 +20,7 @@ export function measureTree(root: number, maxTasks = Infinity): ProcessTree {
   const pids = [root];
   for (const pid of pids) {
     if (tasks > maxTasks) break;
-    const status = text(`/proc/${pid}/status`);
+    const status = kernelText(`/proc/${pid}/status`);
     // Adopted by a worker that never asks how its orphans ended: they weigh nothing.
     if (/^State:\s+Z/m.test(status)) continue;
     for (const field of ['RssAnon', 'RssShmem']) {
@@ -27,7 +28,7 @@ export function measureTree(root: number, maxTasks = Infinity): ProcessTree {
     }
     for (const thread of threads(pid)) {
       tasks++;
-      const children = text(`/proc/${pid}/task/${thread}/children`).trim();
+      const children = kernelText(`/proc/${pid}/task/${thread}/children`).trim();
       if (children !== '') pids.push(...children.split(' ').map(Number));
     }
   }
@@ -39,13 +40,5 @@ function threads(pid: number): string[] {
     return readdirSync(`/proc/${pid}/task`);
   } catch {
     return [];
-  }
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
   }
 }

@@ -1,7 +1,8 @@
 // Starts a caged command: descriptor 3 is the frame socket, nothing else of this process reaches the child.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import type { CagedCommand } from './contract.ts';
+import { kernelText } from './kernel-text.ts';
 
 /**
  * stdin is empty, stdout and stderr are pipes, `stdio[3]` is the duplex frame socket. The child leads its own process
@@ -51,18 +52,10 @@ let inherited: readonly number[] | undefined;
 function inheritableFds(): number[] {
   const found: number[] = [];
   // Elsewhere than on Linux there is level `none` only, which hides nothing.
+  // Nothing is told of the descriptor that lists the folder: it is closed by now.
   for (const name of existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd') : []) {
-    const flags = /^flags:\s+(\d+)$/m.exec(fdinfo(name))?.[1];
+    const flags = /^flags:\s+(\d+)$/m.exec(kernelText(`/proc/self/fdinfo/${name}`))?.[1];
     if (flags !== undefined && (Number.parseInt(flags, 8) & O_CLOEXEC) === 0) found.push(Number(name));
   }
   return found.toSorted((a, b) => a - b);
-}
-
-/** Empty for the descriptor that listed the folder: it is closed by now. */
-function fdinfo(name: string): string {
-  try {
-    return readFileSync(`/proc/self/fdinfo/${name}`, 'latin1');
-  } catch {
-    return '';
-  }
 }

@@ -1,8 +1,8 @@
 // Watches workers' process trees where nothing in the kernel bounds them as a whole: late by a moment, but certain.
-import { readFileSync } from 'node:fs';
 import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { folderBytes, MAX_FILES, mountUsage } from './folder-size.ts';
 import { measureTree } from './process-tree.ts';
+import { kernelText } from './kernel-text.ts';
 
 /** How often the machine as a whole is glanced at: two small reads, whatever runs on it. */
 const GLANCE_MS = 100;
@@ -92,8 +92,8 @@ export class TreeWatch {
 
 /** Tasks and free memory of the whole machine. */
 function glance(): { readonly tasks: number; readonly freeBytes: number } {
-  const tasks = /\d+\/(\d+) /.exec(text('/proc/loadavg'))?.[1] ?? 0;
-  const free = /^MemAvailable:\s+(\d+)/m.exec(text('/proc/meminfo'))?.[1] ?? 0;
+  const tasks = /\d+\/(\d+) /.exec(kernelText('/proc/loadavg'))?.[1] ?? 0;
+  const free = /^MemAvailable:\s+(\d+)/m.exec(kernelText('/proc/meminfo'))?.[1] ?? 0;
   return { tasks: Number(tasks), freeBytes: Number(free) * KiB };
 }
 
@@ -113,12 +113,4 @@ async function findInFiles({ pid, bounds }: Watched): Promise<Excess | null> {
     if (files > MAX_FILES || bytes > bounds.mounts.bytes) return 'tmp';
   }
   return null;
-}
-
-function text(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
 }
