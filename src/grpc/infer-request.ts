@@ -22,9 +22,9 @@ export interface InferRequest {
   readonly rawInputContents: readonly Uint8Array[];
 }
 
-/** More tensors, or more dimensions of one, than any framework takes. */
+/** More tensors, or more dimensions of one, than any framework takes; answers are held to the same. */
 const MAX_TENSORS = 1000;
-const MAX_DIMENSIONS = 64;
+export const MAX_DIMENSIONS = 64;
 /** Those included that a handler does not get; the elements of lists are no fields here. As many as of other messages. */
 const MAX_FIELDS = MAX_ENTRIES;
 

@@ -1,5 +1,4 @@
 // A model's output tensors, from JSON to protobuf (surface spec 5.6). A model may write anything; what is no tensor is left out.
-import { setImmediate } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { Fault } from '../kernel/index.ts';
 import {
@@ -7,6 +6,8 @@ import {
   ModelInferResponse_InferOutputTensorSchema,
   type ModelInferResponse_InferOutputTensor,
 } from './gen/open_inference_pb.ts';
+import { MAX_DIMENSIONS } from './infer-request.ts';
+import { Turns } from './turns.ts';
 
 /** The array of `InferTensorContents` that holds each datatype. */
 const CONTENTS = {
@@ -36,7 +37,7 @@ export async function outputTensors(outputs: unknown): Promise<ModelInferRespons
   for (const output of Array.isArray(outputs) ? outputs : []) {
     const tensor = await outputTensor(output, turns);
     if (tensor !== undefined) tensors.push(tensor);
-    if (turns.isOver) await setImmediate();
+    if (turns.step()) await turns.next();
   }
   return tensors;
 }
@@ -50,7 +51,7 @@ async function outputTensor(output: unknown, turns: Turns): Promise<ModelInferRe
   const elements: unknown[] = [];
   for (const value of leavesOf(data)) {
     elements.push(convert(value));
-    if (turns.isOver) await setImmediate();
+    if (turns.step()) await turns.next();
   }
   return create(ModelInferResponse_InferOutputTensorSchema, {
     name: typeof name === 'string' ? name : '',
@@ -59,22 +60,6 @@ async function outputTensor(output: unknown, turns: Turns): Promise<ModelInferRe
     contents: create(InferTensorContentsSchema, { [member]: elements }),
   });
 }
-
-/** Some milliseconds of converting. */
-const STEPS_IN_ONE_TURN = 8192;
-
-class Turns {
-  #steps = 0;
-
-  /** Asked behind every step. */
-  get isOver(): boolean {
-    this.#steps += 1;
-    return this.#steps % STEPS_IN_ONE_TURN === 0;
-  }
-}
-
-/** Lists in lists, as deep as a tensor of any framework. */
-const MAX_DIMENSIONS = 64;
 
 /** The values of a list and of the lists in it, in order. */
 function* leavesOf(list: readonly unknown[], depth = 1): Generator<unknown> {

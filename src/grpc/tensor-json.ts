@@ -1,8 +1,8 @@
 // The JSON that a model gets for an Open Inference Protocol request (surface spec 5.6).
-import { setImmediate } from 'node:timers/promises';
 import { Fault } from '../kernel/index.ts';
 import type { InferRequest } from './infer-request.ts';
 import { rawElements, typedElements } from './tensor-elements.ts';
+import { Turns } from './turns.ts';
 
 /**
  * `{"id","model_name","inputs":[{"name","shape","datatype","data"}]}`: what the kservev2 envelope reads. A message holds
@@ -34,15 +34,12 @@ export async function requestJson(request: InferRequest, signal: AbortSignal): P
 
 const MAX_NAME_CHARS = 4096;
 
-/** Some milliseconds of reading and writing. */
-const STEPS_IN_ONE_TURN = 8192;
-
 /** Text that is written slice by slice. */
 class SlicedText {
   readonly #pieces: Buffer[] = [];
   readonly #signal: AbortSignal;
   #text = '';
-  #steps = 0;
+  readonly #turns = new Turns();
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -60,10 +57,9 @@ class SlicedText {
         this.#text += separator + element;
         separator = ',';
       }
-      this.#steps += 1;
-      if (this.#steps % STEPS_IN_ONE_TURN > 0) continue;
+      if (!this.#turns.step()) continue;
       this.#flush();
-      await setImmediate();
+      await this.#turns.next();
       this.#signal.throwIfAborted();
     }
   }
