@@ -25,7 +25,6 @@ export class Lane {
   #inFlight = 0;
   /** Whether requests overlap. Assumed until one batch of one has waited for company in vain. */
   #hasCompany = true;
-  #isClosed = false;
 
   constructor(spec: LaneSpec, clock: Clock, announce: Announcements) {
     this.spec = spec;
@@ -75,7 +74,6 @@ export class Lane {
 
   /** Accepts nothing more; what waits is answered with `fault`, what runs may finish. */
   close(fault: Fault): void {
-    this.#isClosed = true;
     this.#settlement.close();
     this.failWaiting(() => fault);
   }
@@ -263,7 +261,7 @@ export class Lane {
   }
 
   #refuseIfHopeless(request: InferenceRequest): void {
-    if (this.#isClosed) throw new Fault('model_not_found', `Model not found: ${this.spec.name}`);
+    if (this.#settlement.isClosed) throw new Fault('model_not_found', `Model not found: ${this.spec.name}`);
     if (this.#seats.size === 0) throw noWorker('no_worker', request);
     if (this.spec.useJobTicket && this.#idleSeats() <= this.#queue.length) {
       this.#announce.notice.publish({ level: 'info', message: 'There are no job tickets available' });

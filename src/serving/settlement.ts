@@ -17,7 +17,7 @@ export class Settlement {
   readonly #queue: WaitingJobs;
   readonly #clock: Clock;
   readonly #announce: Announcements;
-  #isLast = false;
+  #isClosed = false;
 
   constructor(spec: LaneSpec, queue: WaitingJobs, clock: Clock, announce: Announcements) {
     this.#spec = spec;
@@ -26,9 +26,13 @@ export class Settlement {
     this.#announce = announce;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** The lane closes: from now on nothing is tried again. */
   close(): void {
-    this.#isLast = true;
+    this.#isClosed = true;
   }
 
   accepted(job: Job): void {
@@ -93,7 +97,7 @@ export class Settlement {
 
   /** A stateful handler may have applied a request before it failed; its state is gone with its worker. */
   get #mayRunAgain(): boolean {
-    return !this.#isLast && this.#spec.sequence === null;
+    return !this.#isClosed && this.#spec.sequence === null;
   }
 
   #answer(job: Job, batch: Batch, result: BatchResult): void {
