@@ -30,7 +30,7 @@ export {
 } from './snapshot.ts';
 export { parsePattern, TIME_TOKEN, type Pattern, type PatternPart, type TimeField } from './log4j/pattern.ts';
 export type { LogFile, LogLayout } from './log4j/declarations.ts';
-export { type LogPlan, parseLogPlan } from './log4j/log-plan.ts';
+export { type LogPlan, type LogStream, parseLogPlan } from './log4j/log-plan.ts';
 export { documentKeys } from './document.ts';
 export type { Remark, RemarkKind } from './migration/remark.ts';
 export { configValues, judgeConfigFile, judgeKey } from './migration/judge-file.ts';

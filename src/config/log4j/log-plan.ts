@@ -11,8 +11,8 @@ import {
 } from './declarations.ts';
 import { parseXml } from './xml.ts';
 
-/** TorchServe's five kinds of lines, each with the logger that decides over it. */
-export const LOG_STREAMS = {
+/** One stream for each of TorchServe's five files, with the logger that decides over it. */
+const LOG_STREAMS = {
   access: 'ACCESS_LOG',
   server: 'org.pytorch.serve',
   model: 'MODEL_LOG',
@@ -20,7 +20,7 @@ export const LOG_STREAMS = {
   model_metrics: 'MODEL_METRICS',
 } as const;
 
-export type LogStreamName = keyof typeof LOG_STREAMS;
+export type LogStream = keyof typeof LOG_STREAMS;
 
 export interface LogRoute {
   readonly files: readonly LogFile[];
@@ -32,7 +32,7 @@ export interface LogPlan {
   /** The lowest level that is written, for a logger's name. */
   levelOf(logger: string): LogThreshold;
   /** Undefined: the file declares no appender, so lines go where they always do. */
-  readonly routes: Readonly<Record<LogStreamName, LogRoute>> | undefined;
+  readonly routes: Readonly<Record<LogStream, LogRoute>> | undefined;
   /** What has no effect here: `line 12: <ThresholdFilter>`. */
   readonly ignored: readonly string[];
 }
@@ -55,8 +55,8 @@ const covers = (prefix: string, name: string): boolean =>
 function routes(
   appenders: ReadonlyMap<string, Appender>,
   loggers: readonly Logger[],
-): Readonly<Record<LogStreamName, LogRoute>> {
-  const route = (stream: LogStreamName): LogRoute => {
+): Readonly<Record<LogStream, LogRoute>> {
+  const route = (stream: LogStream): LogRoute => {
     const names = new Set<string>();
     for (const logger of loggers.filter(({ prefix }) => covers(prefix, LOG_STREAMS[stream]))) {
       for (const name of logger.appenders) names.add(name);

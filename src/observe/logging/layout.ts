@@ -1,9 +1,7 @@
 // TorchServe's line patterns (surface spec 11): what each file and the console show of one record.
+import type { LogStream } from '../../config/index.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-
-/** One stream for each of TorchServe's five files. */
-export type LogStream = 'access' | 'server' | 'model' | 'ts_metrics' | 'model_metrics';
 
 export interface LogRecord {
   readonly stream: LogStream;

@@ -1,10 +1,10 @@
 // The server's logs: listens to the announcements, writes TorchServe's files and console (surface spec 11) or JSON lines.
-import type { LogPlan } from '../../config/index.ts';
+import type { LogPlan, LogStream } from '../../config/index.ts';
 import { systemClock, type Clock } from '../../kernel/index.ts';
 import type { Announcements, WorkerEvent } from '../../serving/index.ts';
 import { escapeText, MAX_LINE_CHARS } from './escape.ts';
 import { accessText, auditText, modelText, noticeText } from './event-text.ts';
-import type { LogLevel, LogRecord, LogStream } from './layout.ts';
+import type { LogLevel, LogRecord } from './layout.ts';
 import { OutputLimit } from './output-limit.ts';
 import { redactText } from './redact.ts';
 import { openStreams, type Streams } from './streams.ts';

@@ -1,10 +1,10 @@
 // The five files and the console, or those of the operator's log configuration: where a record goes, and in which layout.
 import { join } from 'node:path';
 import pino from 'pino';
-import type { LogFile, LogLayout, LogPlan } from '../../config/index.ts';
+import type { LogFile, LogLayout, LogPlan, LogStream } from '../../config/index.ts';
 import type { Clock } from '../../kernel/index.ts';
 import { descriptorTarget } from './descriptor.ts';
-import { bareLine, fullLine, hasFullLine, isoTimes, type LogRecord, type LogStream } from './layout.ts';
+import { bareLine, fullLine, hasFullLine, isoTimes, type LogRecord } from './layout.ts';
 import { LineWriter, type LineTarget } from './line-writer.ts';
 import { patternLine } from './pattern-line.ts';
 import { openRollingFile } from './rolling-file.ts';
