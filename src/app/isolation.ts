@@ -1,6 +1,6 @@
 // The cage as configured: what holds every worker, proven by attacks before the first model enters it.
 import type { Settings } from '../config/index.ts';
-import { defaultLimits, underCeiling, type WorkerLimits } from '../policy/index.ts';
+import { defaultLimits, underCeiling, type IsolationLevel, type WorkerLimits } from '../policy/index.ts';
 import type { WorkerSpec } from '../serving/index.ts';
 import {
   assertContained,
@@ -26,18 +26,23 @@ export interface Isolation {
   describe(report: ProbeReport | null): IsolationDescription;
 }
 
+/** The cage of the operator's settings, at any level. Throws `invalid_configuration` when this machine cannot give it. */
+export function configuredCage(workers: Settings['workers'], level: IsolationLevel): Promise<Cage> {
+  return createCage({
+    level,
+    python: workers.python,
+    firstWorkerUid: workers.firstUid,
+    allowSubprocess: workers.allowsSubprocess,
+    allowUnixSockets: workers.allowsUnixSockets,
+  });
+}
+
 type Say = (level: 'info' | 'warn', message: string) => void;
 
 /** Throws `invalid_configuration` when this machine cannot give the level. The attacks go on while the start does. */
 export async function openIsolation({ workers }: Settings, machine: Machine, say: Say): Promise<Isolation> {
-  const { isolation: level, python, firstUid, allowsSubprocess, allowsUnixSockets } = workers;
-  const cage = await createCage({
-    level,
-    python,
-    firstWorkerUid: firstUid,
-    allowSubprocess: allowsSubprocess,
-    allowUnixSockets: allowsUnixSockets,
-  });
+  const { isolation: level, python } = workers;
+  const cage = await configuredCage(workers, level);
   const proven = level === 'none' ? Promise.resolve(null) : prove(cage, python, say);
   // Whoever starts a worker or opens a door hears of it.
   proven.catch(() => {});

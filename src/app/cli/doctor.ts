@@ -3,7 +3,8 @@ import { release } from 'node:os';
 import type { Settings } from '../../config/index.ts';
 import { toFault } from '../../kernel/index.ts';
 import { ISOLATION_LEVELS, type IsolationLevel } from '../../policy/index.ts';
-import { adviceFor, createCage, runBootProbes, type CagePlan, type ProbeReport } from '../../workers/index.ts';
+import { adviceFor, runBootProbes, type CagePlan, type ProbeReport } from '../../workers/index.ts';
+import { configuredCage } from '../isolation.ts';
 import { EXIT, type Io, withProgress } from './io.ts';
 import { type ServeFlags, readSettings } from './read-settings.ts';
 import { printable } from './table.ts';
@@ -31,15 +32,9 @@ export async function doctor(io: Io, options: DoctorOptions): Promise<number> {
 }
 
 async function examine(level: IsolationLevel, workers: Settings['workers']): Promise<Finding> {
-  const { python, firstUid, allowsSubprocess, allowsUnixSockets } = workers;
+  const { python } = workers;
   try {
-    const cage = await createCage({
-      level,
-      python,
-      firstWorkerUid: firstUid,
-      allowSubprocess: allowsSubprocess,
-      allowUnixSockets: allowsUnixSockets,
-    });
+    const cage = await configuredCage(workers, level);
     return { level, kind: 'tried', plan: cage.plan, report: await runBootProbes(cage, { all: true, python }) };
   } catch (error) {
     return { level, kind: 'refused', reason: toFault(error).message };
