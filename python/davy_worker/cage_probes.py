@@ -285,13 +285,7 @@ def _(target):
 
 @probe("P06", "read the memory of another process")
 def _(target):
-    buffer = ctypes.create_string_buffer(8)
-    local = struct.pack("QQ", ctypes.addressof(buffer), 8)
-    remote = struct.pack("QQ", ctypes.addressof(buffer), 8)
-    number = 310 if _X64 else 270
-    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
-    # An address that the target lacks answers EFAULT: the permission check was passed.
-    return _reached(number, ctypes.c_int(target["serverPid"]), local, one, remote, one, none, refused=_REFUSED + (errno.ESRCH,))
+    return _across(310 if _X64 else 270, target["serverPid"], 8)
 
 
 @probe("P07", "hold a descriptor of another process")
@@ -435,11 +429,8 @@ def _(_target):
 
 @probe("P26", "write the memory of another process")
 def _(target):
-    buffer = ctypes.create_string_buffer(8)
-    local = struct.pack("QQ", ctypes.addressof(buffer), 0)
-    number = 311 if _X64 else 271
-    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
-    return _reached(number, ctypes.c_int(target["serverPid"]), local, one, local, one, none, refused=_REFUSED + (errno.ESRCH,))
+    # Not a byte: where it succeeds, the server must live on.
+    return _across(311 if _X64 else 271, target["serverPid"], 0)
 
 
 @probe("P27", "make a child of the server, out of everybody's sight")
@@ -828,6 +819,15 @@ def _reached(number, *arguments, refused=_REFUSED):
     if result >= 0:
         return "syscall %d succeeded" % number
     return None if error in refused else "syscall %d answered %s" % (number, errno.errorcode.get(error))
+
+
+def _across(number, pid, size):
+    """process_vm_readv or process_vm_writev between our memory and that of another process, at the same address."""
+    buffer = ctypes.create_string_buffer(8)
+    span = struct.pack("QQ", ctypes.addressof(buffer), size)
+    one, none = ctypes.c_ulong(1), ctypes.c_ulong(0)
+    # An address that the target lacks answers EFAULT: the permission check was passed.
+    return _reached(number, ctypes.c_int(pid), span, one, span, one, none, refused=_REFUSED + (errno.ESRCH,))
 
 
 def _succeeded(number, *arguments):
