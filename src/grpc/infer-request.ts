@@ -3,7 +3,7 @@
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { Fault } from '../kernel/index.ts';
 import { MAX_ENTRIES } from './entry-limit.ts';
-import { UnreadableMessage } from './method.ts';
+import { unreadable } from './method.ts';
 import type { Message } from './transport.ts';
 
 export interface InferInput {
@@ -39,9 +39,6 @@ export function readInferRequest({ pieces, bytes }: Message): InferRequest {
     throw unreadable(thrown);
   }
 }
-
-/** What the reader throws where it finds no protobuf, or the end too early, would tell the sender only about its own bytes. */
-export const unreadable = (thrown: unknown): Error => (thrown instanceof Fault ? thrown : new UnreadableMessage());
 
 function readRequest(reader: BinaryReader): InferRequest {
   const request = { id: '', modelName: '', modelVersion: '' };

@@ -133,9 +133,7 @@ export function decode<Input extends DescMessage>(schema: Input, { pieces }: Mes
     if (!hasFewEntries(schema, bytes)) throw new Fault('bad_request', TOO_MANY_ENTRIES);
     return fromBinary(schema, wellTyped(schema, bytes), { readUnknownFields: false });
   } catch (thrown) {
-    if (thrown instanceof Fault) throw thrown;
-    // The details would tell the sender only about its own bytes.
-    throw new UnreadableMessage();
+    throw unreadable(thrown);
   }
 }
 
@@ -143,4 +141,8 @@ const TOO_MANY_ENTRIES = `A message has at most ${MAX_ENTRIES} fields.`;
 
 /** What every gRPC implementation answers to bytes it cannot read; no Fault, because no other protocol has it. */
 export class UnreadableMessage extends Error {}
+
+/** What a reader throws where it finds no protobuf, or the end too early, would tell the sender only about its own bytes. */
+export const unreadable = (thrown: unknown): Error => (thrown instanceof Fault ? thrown : new UnreadableMessage());
+
 const UNREADABLE: GrpcStatus = { code: CODE.internal, message: 'The request is not a valid protobuf message' };

@@ -1,7 +1,7 @@
 // The numbers of a tensor, typed or raw, as JSON text: one at a time, so that millions of them need not be there at once.
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { Fault } from '../kernel/index.ts';
-import { unreadable } from './infer-request.ts';
+import { unreadable } from './method.ts';
 
 type Datatype = 'BOOL' | `${'INT' | 'UINT'}${8 | 16 | 32 | 64}` | `FP${16 | 32 | 64}` | 'BYTES';
 
